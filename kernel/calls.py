@@ -633,12 +633,15 @@ class Stop(Call):
 @_call
 @dataclass(frozen=True)
 class Provoke(Call):
-    """Makes the kernel or the agent fail on purpose."""
+    """Makes the kernel or the agent fail on purpose.
+
+    panic: a crash by sysrq. warning: a line in the kernel log as WARN_ON prints it. hang: never
+    answers. exit: the agent ends. garbage, endless_line: the agent says what is not the protocol."""
 
     do = "provoke"
     tests_only = True
     what: Annotated[
-        Literal["panic", "oops", "warning", "hang", "exit", "garbage", "endless_line", "flood_console"], "what fails"
+        Literal["panic", "warning", "hang", "exit", "garbage", "endless_line"], "what fails"
     ]
 
 
@@ -647,13 +650,14 @@ class Provoke(Call):
 class Sabotage(Call):
     """Breaks a promise behind the kernel's back, so that an observer can be seen to see it.
 
-    owner: changes the owner of a bmap btree block with xfs_db. checksum: spoils an ext4 extent
-    block. convert: writes unwritten blocks through the device's file. leak: makes a hidden file."""
+    owner: xfs_db writes another owner into a block of the file's bmap btree. leak: a file that
+    nobody removes takes space."""
 
     do = "sabotage"
     tests_only = True
     remaps = True
-    what: Annotated[Literal["owner", "checksum", "leak"], "which promise"]
+    actor_may = False
+    what: Annotated[Literal["owner", "leak"], "which promise"]
     file: Annotated[FileName, "the file it concerns"]
 
 

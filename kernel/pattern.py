@@ -24,6 +24,8 @@ _UNIT = struct.Struct("<IIII")
 
 ZERO = "zero"
 """The source of bytes that are zero."""
+SWAP_HEADER = "swap_header"
+"""The source of the header page that `mkswap` wrote, while it is intact."""
 UNKNOWN = "unknown"
 """The source of bytes that no source of this trial has written; `version` is a checksum of them."""
 

@@ -40,6 +40,17 @@ class Counters:
     values: dict[str, int]
 
 
+@dataclass(frozen=True)
+class OwnersFound:
+    """What the bmap btree blocks of one file say of their owner (xfs_db, field `owner`)."""
+
+    inode: int
+    blocks: int
+    """How many blocks were looked at."""
+    foreign: tuple[int, ...] = ()
+    """Owners that are not the inode."""
+
+
 ActorBody = Callable[[Callable[[], bool], Callable[[str], None]], None]
 """What an actor does: given a function that says whether it was told to stop, and one that
 reports a line to the interpreter."""
@@ -60,8 +71,9 @@ class Kernel(Protocol):
         """Makes one call. What it writes names `source` and `version`."""
         ...
 
-    def observe(self) -> Observation:
-        """Looks at every file, mapping and counter without changing any that a rule speaks of."""
+    def observe(self, *, maps: bool) -> Observation:
+        """Looks at every file without changing what a rule speaks of. With `maps` also at every mapping,
+        which makes its pages present."""
         ...
 
     def counters(self) -> Counters:
@@ -101,8 +113,20 @@ class Kernel(Protocol):
         """Unmounts, mounts again and opens the files anew."""
         ...
 
+    def remove_files(self) -> None:
+        """Unlinks every file of the trial, and waits until all their space is given back."""
+        ...
+
+    def unmount(self) -> None:
+        """Unmounts for good."""
+        ...
+
     def check(self) -> Checked:
-        """Unmounts for good and runs the checker."""
+        """Runs the checker on the unmounted file system."""
+        ...
+
+    def btree_owners(self, file: str) -> OwnersFound:
+        """The owners in the bmap btree blocks of a file, on the unmounted file system."""
         ...
 
     def close_trial(self) -> None:

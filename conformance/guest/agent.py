@@ -1,0 +1,171 @@
+"""The agent: PID 1 of a guest. Prepares the guest, says hello, and serves requests until the channel ends."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import sys
+import termios
+import time
+import traceback
+import tty
+from pathlib import Path
+
+from conformance.guest.protocol import Hello, Request
+from conformance.model.codec import decode, encode
+from conformance.model.trace import Broke, CheckerRan, Ended, Event
+from conformance.trial import run
+from kernel.linux import libc
+from kernel.linux.kernel import LinuxKernel, Machine
+from kernel.linux.mounts import make_file_system
+
+_MOUNTS = (
+    ("proc", "/proc", "proc"),
+    ("sysfs", "/sys", "sysfs"),
+    ("devtmpfs", "/dev", "devtmpfs"),
+    ("tmpfs", "/tmp", "tmpfs"),
+    ("tracefs", "/sys/kernel/tracing", "tracefs"),
+    ("cgroup2", "/sys/fs/cgroup", "cgroup2"),
+)
+_SETTINGS = {
+    "/sys/fs/cgroup/cgroup.subtree_control": "+memory",
+    "/proc/sys/fs/xfs/xfssyncd_centisecs": "720000",  # no background transactions while a trial counts them
+    "/proc/sys/kernel/sysrq": "1",
+}
+MOUNTPOINT = "/tmp/scratch"
+_WORK = 20_000
+
+
+def prepare() -> tuple[str, ...]:
+    """Mounts what a Linux system has, and sets what trials need; the names of what could not be."""
+    lacks: list[str] = []
+    for source, where, kind in _MOUNTS:
+        try:
+            os.makedirs(where, exist_ok=True)
+            libc.mount(source.encode(), where.encode(), kind.encode(), 0, b"")
+        except OSError as error:
+            if error.errno != errno.EBUSY:  # the kernel mounted it already
+                lacks.append(kind)
+    for path, value in _SETTINGS.items():
+        try:
+            Path(path).write_text(value)
+        except OSError:
+            lacks.append(path)
+    os.makedirs(MOUNTPOINT, exist_ok=True)
+    os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+    return tuple(lacks)
+
+
+def parameters() -> dict[str, str]:
+    """The words `agent.NAME=VALUE` of the kernel command line."""
+    words = Path("/proc/cmdline").read_text().split()
+    return dict(
+        word.removeprefix("agent.").split("=", 1)
+        for word in words
+        if word.startswith("agent.") and "=" in word
+    )
+
+
+def speed() -> float:
+    """Seconds for a fixed piece of work: a hundred thousand additions and some system calls."""
+    began = time.monotonic()
+    total = 0
+    for number in range(_WORK):
+        total += number
+        if number % 100 == 0:
+            os.stat("/")
+    return time.monotonic() - began
+
+
+def hello(lacks: tuple[str, ...]) -> Hello:
+    """What this guest is."""
+    found = platform.uname()
+    lines = Path("/proc/filesystems").read_text().splitlines()
+    return Hello(
+        release=found.release,
+        version=found.version,
+        processors=os.cpu_count() or 1,
+        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        page=os.sysconf("SC_PAGE_SIZE"),
+        filesystems=tuple(line.split("\t")[-1] for line in lines),
+        speed=speed(),
+        lacks=lacks,
+    )
+
+
+class Channel:
+    """Lines to and from the host."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._buffer = bytearray()
+
+    @classmethod
+    def open(cls, path: str) -> Channel:
+        """Opens the device; a terminal is made raw before anything is said."""
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        if os.isatty(fd):
+            tty.setraw(fd, termios.TCSANOW)
+        return cls(fd)
+
+    def say(self, line: str) -> None:
+        """One line to the host."""
+        data = line.encode() + b"\n"
+        while data:
+            data = data[os.write(self.fd, data) :]
+
+    def hear(self) -> bytes | None:
+        """The next line from the host; None when there will be no more."""
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            more = os.read(self.fd, 1 << 16)
+            if not more:
+                return None
+            self._buffer += more
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+
+def _tainted() -> int:
+    return int(Path("/proc/sys/kernel/tainted").read_text())
+
+
+def serve(channel: Channel, kernel: LinuxKernel, device: str) -> None:
+    """Answers requests until the channel ends."""
+
+    def emit(event: Event) -> None:
+        channel.say(json.dumps(encode(event), separators=(",", ":")))
+
+    while (line := channel.hear()) is not None:
+        try:
+            request = decode(Request, json.loads(line))
+            if request.clock:
+                time.clock_settime(time.CLOCK_REALTIME, request.clock)
+            if request.mkfs is not None:
+                emit(CheckerRan(make_file_system(request.mkfs, device)))
+            if request.run is not None:
+                run(request.run, kernel, emit)
+        except Exception:  # whatever went wrong in here is reported as the harness's fault, and the next request served
+            emit(Broke(traceback.format_exc(limit=8)))
+        emit(Ended(_tainted()))
+
+
+def main() -> None:
+    """Never returns: PID 1 that ends would be a panic."""
+    lacks = prepare()
+    given = parameters()
+    channel = Channel.open(given["channel"])
+    device = given["device"]
+    kernel = LinuxKernel(Machine(device, MOUNTPOINT, "/tmp", channel.fd), own_clock=True)
+    channel.say(json.dumps(encode(hello(lacks))))
+    try:
+        serve(channel, kernel, device)
+    finally:
+        sys.stdout.flush()
+        libc.reboot(0x4321FEDC)
+
+

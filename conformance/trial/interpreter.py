@@ -1,0 +1,168 @@
+"""Makes the steps of a trial against any kernel and tells what happened, as events.
+
+The order is always the same, and the judge relies on it:
+
+Began, Observed "pristine" (an empty file system), Observed "start" (the files exist and are
+written out); for each step Observed "before N" where it is needed, Stepping, Stepped, Observed
+"after N"; Observed "end", Settled, Observed "flushed", "dropped", "remounted"; CheckerRan and
+Owners on the unmounted file system; Observed "emptied" (the files removed), Console, Ended.
+
+After a crash (`trial.crash`) what the page cache holds means nothing: only "remounted" and what
+comes after it is observed. Observations that would repeat the one before them are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+from conformance.model.codec import DecodeError, decode, encode
+from conformance.model.trace import (
+    Began,
+    CheckerRan,
+    Console,
+    Event,
+    Observed,
+    Owners,
+    Settled,
+    Stepped,
+    Stepping,
+)
+from conformance.model.trial import Actor, Step, Trial
+from kernel import calls
+from kernel.pattern import ZERO
+from kernel.protocol import Kernel, Outcome
+from kernel.setup import FileSpec, Segment
+
+Emit = Callable[[Event], None]
+
+BYSTANDER = "bystander"
+"""A file that no case names and nothing may change."""
+
+
+def sources(trial: Trial) -> tuple[str, ...]:
+    """Every name that contents may carry."""
+    steps = tuple(f"step{step.number}" for step in trial.steps)
+    return (BYSTANDER, *(spec.name for spec in trial.files), *steps, *(actor.name for actor in trial.actors), ZERO)
+
+
+def run(trial: Trial, kernel: Kernel, emit: Emit) -> None:
+    """Makes the trial. Errors of the kernel become outcomes; what else is raised is the harness's fault."""
+    emit(Began(trial.name))
+    kernel.open_trial(trial.name, trial.salt, trial.system, sources(trial))
+    try:
+        _Run(trial, kernel, emit).all()
+    finally:
+        kernel.close_trial()
+
+
+class _Run:
+    """One trial under way."""
+
+    def __init__(self, trial: Trial, kernel: Kernel, emit: Emit) -> None:
+        self.trial, self.kernel, self.emit = trial, kernel, emit
+        self.actors = {actor.name: actor for actor in trial.actors}
+        claims = (*trial.after, *(claim for step in trial.steps for claim in step.then))
+        self.moments = {claim.since for claim in claims}
+        self.fresh = False
+        """Nothing happened since the last observation."""
+        self.crashed = False
+
+    def all(self) -> None:
+        """From the pristine file system to the emptied one."""
+        bystander = FileSpec(BYSTANDER, (Segment("data", 2 * self.trial.system.block),))
+        self.observe("pristine")
+        self.kernel.make_files((bystander, *self.trial.files))
+        self.observe("start")
+        for step in self.trial.steps:
+            self.step(step)
+        self.finish()
+
+    def observe(self, at: str, *, maps: bool = False) -> None:
+        """Emits an observation of now."""
+        self.emit(Observed(at, self.kernel.observe(maps=maps)))
+        self.fresh = True
+
+    def step(self, step: Step) -> None:
+        """One step of the main process."""
+        looked_at = bool(step.call.observed or step.then) and not self.crashed
+        if not self.fresh and not self.crashed and (looked_at or step.number in self.moments):
+            self.observe(f"before {step.number}")
+        if not step.same_tick:
+            self.kernel.tick()
+        self.emit(Stepping(step.number))
+        if isinstance(step.call, calls.Shutdown):
+            self.crashed = True
+        counting = step.transactions != "any"
+        before = self.kernel.counters().values if counting else {}
+        began = time.monotonic_ns()
+        outcome = self.perform(step)
+        ended = time.monotonic_ns()
+        after = self.kernel.counters().values if counting else {}
+        self.fresh = False
+        self.emit(
+            Stepped(step.number, outcome, began, ended, counters_before=before, counters_after=after)
+        )
+        if looked_at and not self.crashed:
+            self.observe(f"after {step.number}")
+
+    def perform(self, step: Step) -> Outcome:
+        """The outcome of a step's call."""
+        call = step.call
+        if isinstance(call, calls.Start):
+            self.kernel.start_actor(call.actor, lambda stopped, report: act(self.kernel, actor, stopped, report))
+            actor = self.actors[call.actor]
+            return Outcome("OK")
+        if isinstance(call, calls.Blocked):
+            return self.kernel.actor_blocked(call.actor)
+        if isinstance(call, calls.Stop):
+            for line in self.kernel.stop_actor(call.actor):
+                self.emit(_reported(line, call.actor))
+            return Outcome("OK")
+        return self.kernel.perform(call, f"step{step.number}")
+
+    def finish(self) -> None:
+        """What is looked at after every trial, without being asked for."""
+        kernel = self.kernel
+        if not self.crashed:
+            self.observe("end", maps=True)
+        self.emit(Settled(kernel.settle()))
+        if not self.crashed:
+            kernel.flush()
+            self.observe("flushed", maps=True)
+            kernel.drop_caches()
+            self.observe("dropped", maps=True)
+        kernel.remount_files()
+        self.observe("remounted")
+        if self.trial.remaps or self.trial.owners:
+            kernel.unmount()
+            for file in self.trial.owners:
+                found = kernel.btree_owners(file)
+                self.emit(Owners(file, found.inode, found.blocks, found.foreign))
+        if self.trial.remaps:
+            self.emit(CheckerRan(kernel.check()))
+        kernel.remove_files()
+        self.observe("emptied")
+        self.emit(Console(kernel.console()))
+
+
+def act(kernel: Kernel, actor: Actor, stopped: Callable[[], bool], report: Callable[[str], None]) -> None:
+    """What an actor does, in its own process: its steps once, or until it is told to stop."""
+    turn = 0
+    while True:
+        for step in actor.steps:
+            began = time.monotonic_ns()
+            outcome = kernel.perform(step.call, actor.name, turn)
+            ended = time.monotonic_ns()
+            report(json.dumps(encode(Stepped(step.number, outcome, began, ended, actor.name, turn))))
+        turn += 1
+        if not actor.loop or stopped():
+            return
+
+
+def _reported(line: str, actor: str) -> Stepped:
+    event = decode(Event, json.loads(line))
+    if not isinstance(event, Stepped) or event.actor != actor:
+        raise DecodeError(actor, "the actor reported something that is not a step of its own")
+    return event

@@ -1,0 +1,1 @@
+"""The calls made for real, on whatever Linux this process runs on."""
