@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from conformance.guest.protocol import Hello, Request
 from conformance.model.codec import decode, encode
-from conformance.model.trace import Broke, CheckerRan, Ended, Event
+from conformance.model.trace import Broke, CheckerRan, Ended, Event, Stepping
 from conformance.trial import run
 from kernel.linux import libc
 from kernel.linux.kernel import LinuxKernel, Machine
@@ -36,6 +37,7 @@ _SETTINGS = {
 }
 MOUNTPOINT = "/tmp/scratch"
 _WORK = 20_000
+_UNSAID = 1 << 16
 
 
 def prepare() -> tuple[str, ...]:
@@ -96,11 +98,12 @@ def hello(lacks: tuple[str, ...]) -> Hello:
 
 
 class Channel:
-    """Lines to and from the host."""
+    """Lines to and from the host. What is said leaves with the next `flush`: every write costs a round trip."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._buffer = bytearray()
+        self._unsaid = bytearray()
 
     @classmethod
     def open(cls, path: str) -> Channel:
@@ -111,10 +114,15 @@ class Channel:
         return cls(fd)
 
     def say(self, line: str) -> None:
-        """One line to the host."""
-        data = line.encode() + b"\n"
-        while data:
-            data = data[os.write(self.fd, data) :]
+        """One line for the host."""
+        self._unsaid += line.encode() + b"\n"
+        if len(self._unsaid) > _UNSAID:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends all that was said."""
+        while self._unsaid:
+            del self._unsaid[: os.write(self.fd, self._unsaid)]
 
     def hear(self) -> bytes | None:
         """The next line from the host; None when there will be no more."""
@@ -139,6 +147,8 @@ def serve(channel: Channel, kernel: LinuxKernel, device: str) -> None:
 
     def emit(event: Event) -> None:
         channel.say(json.dumps(encode(event), separators=(",", ":")))
+        if isinstance(event, Stepping):  # should the call bring the kernel down, the host knows which one it was
+            channel.flush()
 
     while (line := channel.hear()) is not None:
         try:
@@ -152,16 +162,20 @@ def serve(channel: Channel, kernel: LinuxKernel, device: str) -> None:
         except Exception:  # whatever went wrong in here is reported as the harness's fault, and the next request served
             emit(Broke(traceback.format_exc(limit=8)))
         emit(Ended(_tainted()))
+        channel.flush()
 
 
 def main() -> None:
     """Never returns: PID 1 that ends would be a panic."""
     lacks = prepare()
+    libc.keep_memory()
+    gc.disable()  # a trial leaves no cycles behind that matter, and a page fault is expensive in a guest
     given = parameters()
     channel = Channel.open(given["channel"])
     device = given["device"]
     kernel = LinuxKernel(Machine(device, MOUNTPOINT, "/tmp", channel.fd), own_clock=True)
     channel.say(json.dumps(encode(hello(lacks))))
+    channel.flush()
     try:
         serve(channel, kernel, device)
     finally:
