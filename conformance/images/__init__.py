@@ -13,6 +13,7 @@ import shutil
 import stat
 from pathlib import Path
 
+from conformance.cachedir import cache_dir, remove_tree, require_directory
 from conformance.errors import ImageError, UnknownName, UsageError
 from conformance.images import agent, cpio, debian, elf, guest_root
 from conformance.images.cache import (
@@ -22,10 +23,7 @@ from conformance.images.cache import (
     Progress,
     Provenance,
     Usage,
-    cache_dir,
     digest,
-    remove_tree,
-    require_directory,
     require_space,
     sha256_of,
 )

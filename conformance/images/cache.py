@@ -9,7 +9,6 @@ read again; when its digest differs too, or it is gone, the entry is made anew.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -21,7 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.errors import ImageError, SetupError
+from conformance.cachedir import cache_error, remove_tree, require_directory
+from conformance.errors import ImageError
 
 Progress = Callable[[str], None]
 """Is told in a few words what is being done."""
@@ -63,23 +63,6 @@ class Usage:
     """Bytes on disk, all files together."""
     used: float
     """When it was last used, in seconds since the epoch, to the hour."""
-
-
-def cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/conformance`, or `~/.cache/conformance`. A relative XDG_CACHE_HOME is ignored, as XDG asks."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "conformance"
-
-
-def require_directory(path: Path) -> Path:
-    """Makes the directory if it is not there. Raises SetupError when it cannot be made or written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _setup_error(path, error) from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise SetupError(f"{path}: expected a directory that can be written, found one that cannot. {_ADVICE}")
-    return path
 
 
 def require_space(path: Path, needed: int, what: str) -> None:
@@ -136,7 +119,7 @@ class Cache:
                     return entry
                 return self._make(kind, key, make, progress)
         except OSError as error:
-            raise _setup_error(self.root, error) from error
+            raise cache_error(self.root, error) from error
 
     def _make(self, kind: str, key: str, make: Callable[[Path], Contents], progress: Progress) -> Entry:
         path = self.root / f"{kind}-{key}"
@@ -193,14 +176,6 @@ class Cache:
         return gone
 
 
-def remove_tree(path: Path) -> None:
-    """Removes a directory and all below it, if it is there; directories that cannot be written are made so first."""
-    for directory, _, _ in os.walk(path):
-        with contextlib.suppress(OSError):
-            os.chmod(directory, 0o700)
-    shutil.rmtree(path, ignore_errors=True)
-
-
 def sha256_of(path: Path) -> str:
     """The file's sha256 in hex."""
     with path.open("rb") as file:
@@ -222,16 +197,3 @@ def _touch(path: Path) -> None:
     if time.time() - path.stat().st_mtime > _TOUCH_SECONDS:
         with contextlib.suppress(OSError):
             os.utime(path)
-
-
-_ADVICE = "Set XDG_CACHE_HOME to a directory of yours."
-
-
-def _setup_error(path: Path, error: OSError) -> SetupError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ImageError(
-            f"{path}: no space left on the device while making an image. Free some, "
-            "or set XDG_CACHE_HOME to a directory with more."
-        )
-    where = error.filename or path
-    return SetupError(f"{where}: cannot make or write the cache: {error.strerror or error}. {_ADVICE}")

@@ -123,4 +123,4 @@ class _Table:
 
     def done(self) -> None:
         if self._left:
-            raise ImageError(f"vm-images/{self._where}: unknown key {sorted(self._left)[0]!r}")
+            raise ImageError(f"vm-images/{self._where}: unknown key {min(self._left)!r}")

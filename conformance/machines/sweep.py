@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from conformance.cachedir import cache_dir, remove_tree, require_directory
 from conformance.errors import SetupError
-from conformance.images.cache import cache_dir, remove_tree, require_directory
 
 SHARED_MEMORY = Path("/dev/shm")
 _PREFIX = "run-"
