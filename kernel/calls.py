@@ -66,6 +66,10 @@ NewBytes = Literal["different", "same", "zero"]
 ExchangeVia = Literal["swapext", "exchange_range", "commit_range", "move_ext", "move_range", "mov_data"]
 InodeFlag = Literal["immutable", "append", "nocow", "compress", "journal_data", "noatime", "nodump", "extents"]
 
+_TARGET, _DONOR = FdName("target"), FdName("donor")
+_COOKIE_MADE, _COOKIE = NewName("cookie"), CookieName("cookie")
+_START, _EIGHT = Bytes(0), Bytes(8)
+
 # --- descriptors ------------------------------------------------------------------------------
 
 
@@ -206,7 +210,7 @@ class Clone(Call):
     source: Annotated[FdName, "the file to share"]
     target: Annotated[FdName, "the file that gets the extents"]
     range: Annotated[Span, "which range of the source"] = WHOLE
-    at: Annotated[Bytes, "where in the target"] = Bytes(0)
+    at: Annotated[Bytes, "where in the target"] = _START
 
     def needs(self) -> tuple[str, ...]:
         return ("clone",)
@@ -223,7 +227,7 @@ class Dedupe(Call):
     source: Annotated[FdName, "the file to share"]
     target: Annotated[FdName, "the file that gets the extents"]
     range: Annotated[Span, "which range of the source"] = WHOLE
-    at: Annotated[Bytes, "where in the target"] = Bytes(0)
+    at: Annotated[Bytes, "where in the target"] = _START
 
     def needs(self) -> tuple[str, ...]:
         return ("clone",)
@@ -240,7 +244,7 @@ class CopyRange(Call):
     source: Annotated[FdName, "the file to copy from"]
     target: Annotated[FdName, "the file to copy to"]
     range: Annotated[Span, "which range of the source"] = WHOLE
-    at: Annotated[Bytes, "where in the target"] = Bytes(0)
+    at: Annotated[Bytes, "where in the target"] = _START
 
 
 # --- mappings ---------------------------------------------------------------------------------
@@ -321,7 +325,7 @@ class SetXattr(Call):
     do = "setxattr"
     file: Annotated[FdName, "the descriptor"]
     name: Annotated[str, "its name, with namespace"] = "user.conformance"
-    size: Annotated[Bytes, "how long its value is"] = Bytes(8)
+    size: Annotated[Bytes, "how long its value is"] = _EIGHT
 
 
 @_call
@@ -387,7 +391,7 @@ class Snapshot(Call):
     do = "snapshot"
     file: Annotated[FdName, "the file"]
     via: Annotated[Literal["swapext", "commit_range"], "for which call"]
-    cookie: Annotated[NewName, "what later steps call it"] = NewName("cookie")
+    cookie: Annotated[NewName, "what later steps call it"] = _COOKIE_MADE
 
     def needs(self) -> tuple[str, ...]:
         return (self.via,)
@@ -404,7 +408,7 @@ class Tamper(Call):
     do = "tamper"
     field: Annotated[CookieField, "which field; all: the whole cookie"]
     to: Annotated[Literal["zero", "plus_one"], "its new value"] = "zero"
-    cookie: Annotated[CookieName, "the cookie"] = CookieName("cookie")
+    cookie: Annotated[CookieName, "the cookie"] = _COOKIE
 
 
 @_call
@@ -414,14 +418,15 @@ class Exchange(Call):
 
     swapext: XFS_IOC_SWAPEXT, whole files. exchange_range and commit_range: XFS, ranges; the
     latter with a cookie. move_ext: EXT4_IOC_MOVE_EXT. move_range: F2FS_IOC_MOVE_RANGE (donor
-    is the source). mov_data: the call proposed in 2014. Answers `moved` (bytes) where the call tells."""
+    is the source). mov_data: the call proposed in 2014. Answers `moved` (bytes) where the call tells.
+    """
 
     do = "exchange"
     observed = True
     remaps = True
     via: Annotated[ExchangeVia, "which call"]
-    target: Annotated[FdName, "the file being defragmented"] = FdName("target")
-    donor: Annotated[FdName, "the file that supplies blocks"] = FdName("donor")
+    target: Annotated[FdName, "the file being defragmented"] = _TARGET
+    donor: Annotated[FdName, "the file that supplies blocks"] = _DONOR
     cookie: Annotated[CookieName | None, "the cookie to present; without it swapext takes one of now"] = None
     range: Annotated[Span, "which range of the target"] = WHOLE
     donor_at: Annotated[Bytes | None, "where in the donor; without it the same place"] = None
@@ -585,7 +590,8 @@ class SwapLoad(Call):
     """A process under a memory limit fills memory with incompressible pages and reads all of it back.
 
     Answers `pages_out` and `pages_in` (pswpout, pswpin) and `bad_pages`, those that came back
-    changed, which must be 0."""
+    changed, which must be 0.
+    """
 
     do = "swap_load"
     memory: Annotated[Bytes, "how much memory the process fills"]
@@ -636,7 +642,8 @@ class Provoke(Call):
     """Makes the kernel or the agent fail on purpose.
 
     panic: a crash by sysrq. warning: a line in the kernel log as WARN_ON prints it. hang: never
-    answers. exit: the agent ends. garbage, endless_line: the agent says what is not the protocol."""
+    answers. exit: the agent ends. garbage, endless_line: the agent says what is not the protocol.
+    """
 
     do = "provoke"
     tests_only = True
@@ -651,7 +658,8 @@ class Sabotage(Call):
     """Breaks a promise behind the kernel's back, so that an observer can be seen to see it.
 
     owner: xfs_db writes another owner into a block of the file's bmap btree. leak: a file that
-    nobody removes takes space."""
+    nobody removes takes space.
+    """
 
     do = "sabotage"
     tests_only = True

@@ -36,7 +36,8 @@ UNKNOWN = "unknown"
 class Run:
     """`length` bytes that `source` wrote in its pass `version` for offset `at` of its file.
 
-    For `zero` and `unknown`, `at` is 0."""
+    For `zero` and `unknown`, `at` is 0.
+    """
 
     source: str
     version: int

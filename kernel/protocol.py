@@ -35,7 +35,8 @@ class Outcome:
 class Counters:
     """How far the file system's transactions have come: numbers by the name of their source.
 
-    A file system that starts no transaction between two samples shows the same numbers in both."""
+    A file system that starts no transaction between two samples shows the same numbers in both.
+    """
 
     values: dict[str, int]
 
@@ -73,7 +74,8 @@ class Kernel(Protocol):
 
     def observe(self, *, maps: bool) -> Observation:
         """Looks at every file without changing what a rule speaks of. With `maps` also at every mapping,
-        which makes its pages present."""
+        which makes its pages present.
+        """
         ...
 
     def counters(self) -> Counters:
@@ -106,7 +108,8 @@ class Kernel(Protocol):
 
     def settle(self) -> tuple[str, ...]:
         """Undoes what would keep the file system from being unmounted (swap areas, a freeze, actors), and closes
-        every mapping and descriptor. Says what it had to undo."""
+        every mapping and descriptor. Says what it had to undo.
+        """
         ...
 
     def remount_files(self) -> None:

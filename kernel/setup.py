@@ -17,7 +17,8 @@ class Segment:
     data: written and allocated. hole: nothing there. unwritten: preallocated. delalloc: written
     into the page cache only, after everything else, so that nothing is allocated yet. shared:
     data whose extents a hidden file shares. comb: blocks of data, each followed by a hole of
-    one block that counts in the length."""
+    one block that counts in the length.
+    """
 
     kind: SegmentKind
     length: int

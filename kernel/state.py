@@ -12,7 +12,8 @@ class Extent:
     """One extent as FIEMAP tells it. `logical`, `physical` and `length` in bytes; holes are not listed.
 
     On btrfs `physical` is an address of the file system, not of a device. `flags` are those of
-    "unwritten", "delalloc", "shared", "inline", "encoded", "unknown", sorted."""
+    "unwritten", "delalloc", "shared", "inline", "encoded", "unknown", sorted.
+    """
 
     logical: int
     physical: int

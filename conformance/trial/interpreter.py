@@ -111,8 +111,8 @@ class _Run:
         """The outcome of a step's call."""
         call = step.call
         if isinstance(call, calls.Start):
-            self.kernel.start_actor(call.actor, lambda stopped, report: act(self.kernel, actor, stopped, report))
             actor = self.actors[call.actor]
+            self.kernel.start_actor(call.actor, lambda stopped, report: act(self.kernel, actor, stopped, report))
             return Outcome("OK")
         if isinstance(call, calls.Blocked):
             return self.kernel.actor_blocked(call.actor)

@@ -46,7 +46,8 @@ class Actor:
         """OK when it sleeps without waking up through all samples; RUNNING when not; ENDED.
 
         That something does not happen cannot be waited for as an event: so it is looked at
-        twenty times, two milliseconds apart, after a grace period to get there."""
+        twenty times, two milliseconds apart, after a grace period to get there.
+        """
         still, last = 0, ""
         for _ in range(50 * _SAMPLES):
             try:

@@ -74,7 +74,8 @@ def _fill(world: World, spec: FileSpec, fd: int) -> None:
 
 def _fill_in_fragments(world: World, spec: FileSpec, fd: int) -> None:
     """Pieces that do not touch on the device: what lies between them is collapsed away, or, where
-    the file system cannot collapse, belongs to another file that was written in turns."""
+    the file system cannot collapse, belongs to another file that was written in turns.
+    """
     unit = max(world.system.block, PAGE) if spec.size >= 2 * PAGE * spec.fragments else world.system.block
     piece = max(unit, spec.size // spec.fragments // unit * unit)
     kind = spec.segments[0].kind

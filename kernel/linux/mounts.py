@@ -103,7 +103,7 @@ def run_tool(command: tuple[str, ...], device: str) -> Checked:
 
 
 def make_file_system(system: FileSystem, device: str) -> Checked:
-    """mkfs."""
+    """Mkfs."""
     return run_tool(system.mkfs, device)
 
 
@@ -111,7 +111,8 @@ def counters(world: World) -> dict[str, int]:
     """How far transactions have come; nothing where the file system has no journal.
 
     XFS: /sys/fs/xfs/DEV/stats/stats, line `trans` (started transactions) and `log` (log writes).
-    ext4: /proc/fs/jbd2/DEV-8/info, committed transactions. btrfs: commit_stats, commits."""
+    ext4: /proc/fs/jbd2/DEV-8/info, committed transactions. btrfs: commit_stats, commits.
+    """
     libc.syncfs(world.root)
     device = os.path.basename(world.machine.device)
     if world.system.kind == "xfs":

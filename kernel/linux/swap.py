@@ -103,7 +103,8 @@ def _loaded(group: Path, call: calls.SwapLoad, seed: str) -> tuple[str, int]:
 def _work(pages: int, passes: int, seed: str) -> int:
     """Fills memory with pages that cannot be compressed and are all different; counts those that come back changed.
 
-    In a cgroup smaller than the memory every pass sends pages out and in."""
+    In a cgroup smaller than the memory every pass sends pages out and in.
+    """
     block = random.Random(seed).randbytes(PAGE - 8)
     bad = 0
     with mmap.mmap(-1, pages * PAGE) as memory:
