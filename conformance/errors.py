@@ -4,6 +4,7 @@ ConformanceError                  the base; its text is for users: what, where, 
 ├── UsageError                    an option or argument is wrong
 │   └── UnknownName               a name that does not exist; says what exists and what is near
 ├── CorpusError                   a rule, case, target or known deviation is wrong: file, place, expected
+│   └── CorpusErrors              several of them, found together
 ├── SetupError                    something is missing on this machine: says how to get it
 │   └── ImageError                a kernel or guest image cannot be built or is damaged beyond rebuilding
 ├── GuestError                    a guest did not do its part
@@ -16,7 +17,7 @@ ConformanceError                  the base; its text is for users: what, where, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ConformanceError(Exception):
@@ -43,6 +44,16 @@ class CorpusError(ConformanceError):
     def __init__(self, where: str, problem: str) -> None:
         self.where, self.problem = where, problem
         super().__init__(f"{where}: {problem}")
+
+
+class CorpusErrors(CorpusError):
+    """Several errors of a corpus, found together, so that all can be mended at once. `errors` has each."""
+
+    def __init__(self, errors: Sequence[CorpusError]) -> None:
+        self.errors = tuple(errors)
+        first = self.errors[0]
+        super().__init__(first.where, first.problem)
+        self.args = ("\n".join(str(error) for error in self.errors),)
 
 
 class SetupError(ConformanceError):
