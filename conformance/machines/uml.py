@@ -20,6 +20,7 @@ from pathlib import Path
 
 from conformance.errors import SetupError
 from conformance.machines.channel import FLOOD, Channel
+from conformance.machines.processors import Processor, reserve
 from conformance.machines.protocol import BootImage, Death, Guest
 from conformance.machines.sweep import RunDirectory, new_run_directory
 
@@ -42,7 +43,8 @@ _ARGUMENTS = (
     "lpj=30000000",
     # For the agent, which reads /proc/cmdline. Before the dashes "con" would be taken for a console.
     "--",
-    "conformance.channel=/dev/tty1",
+    "agent.channel=/dev/tty1",
+    "agent.device=/dev/ubda",
 )
 
 _GUARDIAN = 'trap "" HUP INT TERM; read -r _; rm -rf -- "$1"; kill -KILL 0'
@@ -70,17 +72,20 @@ class UmlMachine:
         Raises SetupError when the kernel cannot be run or there is no room for the guest's files."""
         tick("making room for a guest")
         run = new_run_directory(self.memory + self.scratch)
+        processor = reserve(run.path.parent)
         try:
             disk = run.path / "scratch"
             with disk.open("wb") as file:
                 file.truncate(self.scratch)
             (run.path / "empty").mkdir()
             tick(f"booting {image.kernel_name}")
-            return UmlGuest(run, disk, *_spawn(image, run.path, disk, self.memory))
+            return UmlGuest(run, disk, processor, *_spawn(image, run.path, disk, self.memory, processor))
         except OSError as error:
+            processor.release()
             run.remove()
             raise SetupError(f"cannot start a guest in {run.path}: {error}. {_advice(error, image)}") from error
         except BaseException:
+            processor.release()
             run.remove()
             raise
 
@@ -92,11 +97,13 @@ class UmlGuest:
         self,
         run: RunDirectory,
         scratch: Path,
+        processor: Processor,
         process: subprocess.Popen[bytes],
         guardian: subprocess.Popen[bytes],
         channel: Channel,
     ) -> None:
         self.scratch = scratch
+        self._processor = processor
         self._run, self._process, self._guardian, self._channel = run, process, guardian, channel
         self._stopped_by_us = False
         self._gone = False
@@ -133,6 +140,7 @@ class UmlGuest:
             self._end()
             self.death()
             self._channel.close()
+            self._processor.release()
             self._run.remove()
             self._gone = True
 
@@ -148,7 +156,7 @@ class UmlGuest:
 
 
 def _spawn(
-    image: BootImage, run: Path, disk: Path, memory: int
+    image: BootImage, run: Path, disk: Path, memory: int, processor: Processor
 ) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes], Channel]:
     ours, theirs = socket.socketpair()
     console, console_end = os.pipe()
@@ -162,23 +170,24 @@ def _spawn(
             "umid=guest",
             f"uml_dir={run}/",
             f"hostfs={run / 'empty'}",
-            f"ubda={disk}",
+            f"ubdat={disk}",
             f"initrd={image.initramfs}",
             f"con1=fd:{theirs.fileno()}",
             *_ARGUMENTS,
         ]
         # A User-mode Linux of newer sources panics when the C library registers restartable sequences.
         environment = {"TMPDIR": str(run), "GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
-        process = subprocess.Popen(
-            command,
-            cwd=run,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=console_end,
-            stderr=console_end,
-            pass_fds=(theirs.fileno(),),
-            process_group=0,
-        )
+        with processor.inherited():
+            process = subprocess.Popen(
+                command,
+                cwd=run,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=console_end,
+                stderr=console_end,
+                pass_fds=(theirs.fileno(),),
+                process_group=0,
+            )
         on_failure.callback(process.wait)
         on_failure.callback(process.kill)
         # A panic aborts: no core of half a gigabyte is wanted.
