@@ -59,7 +59,13 @@ class Session:
         limits: Limits | None = None,
     ) -> Session:
         """Starts a guest and waits for its hello. `cache` is the folder for pristine file systems."""
-        guest = machine.start(image, tick)
+        return cls.greet(machine.start(image, tick), image, cache, limits)
+
+    @classmethod
+    def greet(cls, guest: Guest, image: BootImage, cache: Path, limits: Limits | None = None) -> Session:
+        """Waits for the hello of a guest that was started. One that does not come up is stopped.
+
+        Raises GuestError with the end of its console."""
         try:
             line = guest.receive(BOOT_SECONDS)
             if line is None:
