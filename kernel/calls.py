@@ -657,15 +657,17 @@ class Provoke(Call):
 class Sabotage(Call):
     """Breaks a promise behind the kernel's back, so that an observer can be seen to see it.
 
-    owner: xfs_db writes another owner into a block of the file's bmap btree. leak: a file that
-    nobody removes takes space.
+    owner: xfs_db writes another owner into a block of the file's bmap btree. links: xfs_db or
+    debugfs writes a wrong link count into its inode. overwrite: its first block is overwritten
+    through the block device. bystander: the file that no case names is written to. leak: a file
+    that nobody removes takes space.
     """
 
     do = "sabotage"
     tests_only = True
     remaps = True
     actor_may = False
-    what: Annotated[Literal["owner", "leak"], "which promise"]
+    what: Annotated[Literal["owner", "links", "overwrite", "bystander", "leak"], "which promise"]
     file: Annotated[FileName, "the file it concerns"]
 
 

@@ -7,8 +7,10 @@ import signal
 import subprocess
 
 from kernel import calls
-from kernel.linux import mounts
+from kernel.linux import libc, mounts
 from kernel.linux.exchange import reopen
+from kernel.linux.files import write_all
+from kernel.linux.observe import extents
 from kernel.linux.world import DONE, Pen, World, performs
 from kernel.protocol import Outcome
 
@@ -36,21 +38,55 @@ def _provoke(world: World, call: calls.Provoke, pen: Pen) -> Outcome:
 
 @performs(calls.Sabotage)
 def _sabotage(world: World, call: calls.Sabotage, pen: Pen) -> Outcome:
-    if call.what == "leak":
-        with open(f"{world.machine.mountpoint}/leaked", "wb") as file:
-            file.write(b"x" * 65536)
-        return DONE
-    inode = world.files[call.file].inode
+    _SABOTAGE[call.what](world, call.file)
+    return DONE
+
+
+def _leak(world: World, file: str) -> None:
+    with open(f"{world.machine.mountpoint}/leaked", "wb") as leaked:
+        leaked.write(b"x" * 65536)
+
+
+def _bystander(world: World, file: str) -> None:
+    with open(f"{world.machine.mountpoint}/bystander", "r+b") as bystander:
+        bystander.write(b"x" * 512)
+
+
+def _overwrite(world: World, file: str) -> None:
+    """Works where FIEMAP tells places on the device: everywhere but on btrfs."""
+    libc.syncfs(world.root)
+    place = extents(world.files[file].observer)[0].physical
+    device = os.open(world.machine.device, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+    try:
+        write_all(device, b"sabotage" * 512, place, direct=True)
+    finally:
+        os.close(device)
+
+
+def _owner(world: World, file: str) -> None:
+    inode = world.files[file].inode
     mounts.unmount(world)
     device = world.machine.device
     pointers = mounts.xfs_db(device, f"inode {inode}", "print u3.bmbt.ptrs")
     block = mounts.POINTER.findall(pointers[0][1])[0]
-    subprocess.run(
-        ["xfs_db", "-x", "-c", f"fsblock {block}", "-c", "type bmapbtd", "-c", "write owner 4711", device],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    _change(world, ("xfs_db", "-x", "-c", f"fsblock {block}", "-c", "type bmapbtd", "-c", "write owner 4711", device))
+
+
+def _links(world: World, file: str) -> None:
+    inode = world.files[file].inode
+    mounts.unmount(world)
+    device = world.machine.device
+    if world.system.kind == "xfs":
+        _change(world, ("xfs_db", "-x", "-c", f"inode {inode}", "-c", "write core.nlinkv2 7", device))
+    else:
+        _change(world, ("debugfs", "-w", "-R", f"set_inode_field <{inode}> links_count 7", device))
+
+
+def _change(world: World, command: tuple[str, ...]) -> None:
+    """Runs a tool on the unmounted device, and mounts again."""
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     mounts.mount(world)
     reopen(world)
-    return DONE
+
+
+_SABOTAGE = {"owner": _owner, "links": _links, "overwrite": _overwrite, "bystander": _bystander, "leak": _leak}
