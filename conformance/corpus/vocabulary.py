@@ -96,7 +96,7 @@ def words_of(do: str) -> frozenset[str]:
     """Results that the call documents beside OK and errno values: DIFFERS, NOFIELD, SIGBUS, …"""
     text = CALLS[do].__doc__ or ""
     documented = {word for part in _ANSWERS.findall(text) for word in _WORD.findall(part)}
-    if any(field.kind is MapName for field in call_fields(do)):
+    if {MapName, Span} <= {field.kind for field in call_fields(do)}:
         documented |= {"SIGBUS", "SIGSEGV"}
     return frozenset(documented - ERRNOS)
 
