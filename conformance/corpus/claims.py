@@ -58,7 +58,7 @@ class ClaimReader:
                 raise ValueError(unknown_name("key of a claim", key, CLAIM_WORDS))
         said = {key: item for key, item in value.items() if item != "any"}
         moment = self._since(said, since)
-        if not said and len(value) == 0:
+        if not value:
             raise ValueError("expected a claim, found an empty table")
         simple = {key: said[key] for key in _SIMPLE if key in said}
         claim = decode(Claim, {"file": file, "since": moment} | simple, parse={int: _number})

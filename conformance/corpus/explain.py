@@ -87,7 +87,7 @@ def explain(corpus: Corpus, name: str) -> tuple[Explanation, ...]:
         near = unknown_name("rule, case or word", name, [*corpus.rules, *corpus.cases, *corpus.targets, *CALLS, *words])
         raise UsageError(
             near.partition(" What exists")[0]
-            + " Expected the id of a rule, the name of a case, a file system, a call or another word of cases/README.md."
+            + " Expected the id of a rule, the name of a case, a file system, or a word of cases/README.md."
         )
     return tuple(found)
 

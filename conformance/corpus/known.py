@@ -14,7 +14,7 @@ from conformance.corpus.kernels import KernelRange, parse_range
 from conformance.errors import CorpusError
 from conformance.model.verdict import Finding, Verdict
 
-_FINDING = re.compile(r"(?P<what>[a-z_]+)(?::(?P<subject>[a-z0-9_ ]+))?(?:@(?P<step>\d+))?")
+_FINDING = re.compile(r"(?P<what>[a-z][a-z_ ]*)(?::(?P<subject>[^@]+))?(?:@(?P<step>\d+))?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
