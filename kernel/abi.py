@@ -88,7 +88,13 @@ INODE_FLAGS = {
     "nocow": 0x800000,
 }
 SHUTDOWN_MODES = {"default": 0, "log_flush": 1, "no_log_flush": 2}
-SWAPON_FLAGS = {"prefer": 0x8000, "discard": 0x10000, "discard_once": 0x20000, "discard_pages": 0x40000, "unknown": 0x80000}
+SWAPON_FLAGS = {
+    "prefer": 0x8000,
+    "discard": 0x10000,
+    "discard_once": 0x20000,
+    "discard_pages": 0x40000,
+    "unknown": 0x80000,
+}
 
 # --- fields of the freshness cookies: offset and struct format ------------------------------
 BSTAT_FIELDS = {

@@ -81,7 +81,10 @@ class Open(Call):
     do = "open"
     file: Annotated[FileName, "the file"]
     name: Annotated[NewName, "what later steps call the descriptor"]
-    flags: Annotated[tuple[OpenFlag, ...], "how: read, write, append, direct, sync, dsync, truncate, …"] = ("read", "write")
+    flags: Annotated[tuple[OpenFlag, ...], "how: read, write, append, direct, sync, dsync, truncate, …"] = (
+        "read",
+        "write",
+    )
 
 
 @_call
@@ -95,6 +98,7 @@ class OpenByHandle(Call):
     flags: Annotated[tuple[OpenFlag, ...], "how"] = ("read", "write")
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("handle",)
 
 
@@ -154,9 +158,7 @@ class Truncate(Call):
     size: Annotated[Bytes, "the new size"]
 
 
-FallocateMode = Literal[
-    "allocate", "keep_size", "punch", "zero", "zero_keep_size", "collapse", "insert", "unshare"
-]
+FallocateMode = Literal["allocate", "keep_size", "punch", "zero", "zero_keep_size", "collapse", "insert", "unshare"]
 
 
 @_call
@@ -171,6 +173,7 @@ class Fallocate(Call):
     range: Annotated[Span, "where"]
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return () if self.mode in ("allocate", "keep_size", "punch") else (f"fallocate_{self.mode}",)
 
 
@@ -213,6 +216,7 @@ class Clone(Call):
     at: Annotated[Bytes, "where in the target"] = _START
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("clone",)
 
 
@@ -230,6 +234,7 @@ class Dedupe(Call):
     at: Annotated[Bytes, "where in the target"] = _START
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("clone",)
 
 
@@ -394,6 +399,7 @@ class Snapshot(Call):
     cookie: Annotated[NewName, "what later steps call it"] = _COOKIE_MADE
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return (self.via,)
 
 
@@ -433,6 +439,7 @@ class Exchange(Call):
     flags: Annotated[tuple[Literal["to_eof", "dsync", "dry_run", "file1_written"], ...], "exchange_range's flags"] = ()
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return (self.via,)
 
 
@@ -447,6 +454,7 @@ class SwapBoot(Call):
     file: Annotated[FdName, "the file"]
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("swap_boot",)
 
 
@@ -459,6 +467,7 @@ class AllocateDelayed(Call):
     file: Annotated[FdName, "the file"]
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("allocate_delayed",)
 
 
@@ -472,6 +481,7 @@ class Defragment(Call):
     file: Annotated[FdName, "the file"]
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("defragment",)
 
 
@@ -505,6 +515,7 @@ class Shutdown(Call):
     actor_may = False
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("shutdown",)
 
 
@@ -567,6 +578,7 @@ class Swapon(Call):
     actor_may = False
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("swapfile",)
 
 
@@ -581,6 +593,7 @@ class Swapoff(Call):
     actor_may = False
 
     def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
         return ("swapfile",)
 
 
@@ -647,9 +660,7 @@ class Provoke(Call):
 
     do = "provoke"
     tests_only = True
-    what: Annotated[
-        Literal["panic", "warning", "hang", "exit", "garbage", "endless_line"], "what fails"
-    ]
+    what: Annotated[Literal["panic", "warning", "hang", "exit", "garbage", "endless_line"], "what fails"]
 
 
 @_call

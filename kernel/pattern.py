@@ -103,7 +103,8 @@ class Palette:
         if known is None:
             if len(self._chunks) >= _CHUNKS:
                 self._chunks.clear()
-            known = b"".join(_UNIT.pack(self._salt, key, version, sector + n) * _REPEAT for n in range(_CHUNK // SECTOR))
+            sectors = range(sector, sector + _CHUNK // SECTOR)
+            known = b"".join(_UNIT.pack(self._salt, key, version, each) * _REPEAT for each in sectors)
             self._chunks[key, version, sector] = known
         return known
 

@@ -64,9 +64,7 @@ def parameters() -> dict[str, str]:
     """The words `agent.NAME=VALUE` of the kernel command line."""
     words = Path("/proc/cmdline").read_text().split()
     return dict(
-        word.removeprefix("agent.").split("=", 1)
-        for word in words
-        if word.startswith("agent.") and "=" in word
+        word.removeprefix("agent.").split("=", 1) for word in words if word.startswith("agent.") and "=" in word
     )
 
 
@@ -181,5 +179,3 @@ def main() -> None:
     finally:
         sys.stdout.flush()
         libc.reboot(0x4321FEDC)
-
-

@@ -133,7 +133,9 @@ class Session:
             if isinstance(event, CheckerRan):
                 if event.checked.status == 0:
                     return Pristine.capture(self.guest.scratch)
-                raise ImageError(f"`{event.checked.command}` failed in the guest ({event.checked.status}):\n{event.checked.output}")
+                raise ImageError(
+                    f"`{event.checked.command}` failed in the guest ({event.checked.status}):\n{event.checked.output}"
+                )
             if isinstance(event, Broke):
                 raise ImageError(f"`{' '.join(system.mkfs)}` did not run in the guest:\n{event.problem}")
         raise ProtocolViolation("the guest did not say what mkfs did")

@@ -36,7 +36,8 @@ class Observed(Event):
 
     `at`: "start"; "before N" and "after N" around step N; "end" after the last step; "flushed"
     when everything was written out; "dropped" when it was read anew from the device;
-    "remounted" after an unmount and a mount."""
+    "remounted" after an unmount and a mount.
+    """
 
     EVENT: ClassVar[str] = "observed"
     at: str
@@ -102,6 +103,17 @@ class Console(Event):
 
     EVENT: ClassVar[str] = "console"
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The kernel failed at what must work for every file system: writing out, mounting, looking at a file.
+
+    `doing` says what, `result` how it ended: an errno, or what a tool said. What depends on it is not in the trace."""
+
+    EVENT: ClassVar[str] = "failed"
+    doing: str
+    result: str
 
 
 @dataclass(frozen=True)

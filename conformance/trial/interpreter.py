@@ -7,15 +7,20 @@ written out); for each step Observed "before N" where it is needed, Stepping, St
 "after N"; Observed "end", Settled, Observed "flushed", "dropped", "remounted"; CheckerRan and
 Owners on the unmounted file system; Observed "emptied" (the files removed), Console, Ended.
 
+Where the kernel fails at one of these, `Failed` stands in its place, and what depends on it is left out.
+
 After a crash (`trial.crash`) what the page cache holds means nothing: only "remounted" and what
 comes after it is observed. Observations that would repeat the one before them are left out.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 
 from conformance.model.codec import DecodeError, decode, encode
 from conformance.model.trace import (
@@ -23,6 +28,7 @@ from conformance.model.trace import (
     CheckerRan,
     Console,
     Event,
+    Failed,
     Observed,
     Owners,
     Settled,
@@ -101,9 +107,7 @@ class _Run:
         ended = time.monotonic_ns()
         after = self.kernel.counters().values if counting else {}
         self.fresh = False
-        self.emit(
-            Stepped(step.number, outcome, began, ended, counters_before=before, counters_after=after)
-        )
+        self.emit(Stepped(step.number, outcome, began, ended, counters_before=before, counters_after=after))
         if looked_at and not self.crashed:
             self.observe(f"after {step.number}")
 
@@ -126,25 +130,38 @@ class _Run:
         """What is looked at after every trial, without being asked for."""
         kernel = self.kernel
         if not self.crashed:
-            self.observe("end", maps=True)
-        self.emit(Settled(kernel.settle()))
-        if not self.crashed:
-            kernel.flush()
-            self.observe("flushed", maps=True)
+            self.attempt("looking at the files at the end", lambda: self.observe("end", maps=True))
+        self.attempt("swapoff, thaw", lambda: self.emit(Settled(kernel.settle())))
+        if not self.crashed and self.attempt("writing everything out", kernel.flush):
+            self.attempt("looking at the files after writing out", lambda: self.observe("flushed", maps=True))
             kernel.drop_caches()
-            self.observe("dropped", maps=True)
-        kernel.remount_files()
-        self.observe("remounted")
-        if self.trial.remaps or self.trial.owners:
-            kernel.unmount()
+            self.attempt("reading the files anew", lambda: self.observe("dropped", maps=True))
+        mounted = self.attempt("unmounting and mounting again", kernel.remount_files)
+        if mounted:
+            self.attempt("looking at the files after a remount", lambda: self.observe("remounted"))
+        if (self.trial.remaps or self.trial.owners) and self.attempt("unmounting", kernel.unmount):
             for file in self.trial.owners:
-                found = kernel.btree_owners(file)
-                self.emit(Owners(file, found.inode, found.blocks, found.foreign))
-        if self.trial.remaps:
-            self.emit(CheckerRan(kernel.check()))
-        kernel.remove_files()
-        self.observe("emptied")
+                self.attempt(f"reading the bmap btree of {file}", partial(self.owners, file))
+            if self.trial.remaps:
+                self.attempt("running the checker", lambda: self.emit(CheckerRan(kernel.check())))
+        if mounted and self.attempt("removing the files", kernel.remove_files):
+            self.attempt("looking at the emptied file system", lambda: self.observe("emptied"))
         self.emit(Console(kernel.console()))
+
+    def owners(self, file: str) -> None:
+        """Emits the owners found in a file's bmap btree."""
+        found = self.kernel.btree_owners(file)
+        self.emit(Owners(file, found.inode, found.blocks, found.foreign))
+
+    def attempt(self, doing: str, action: Callable[[], None]) -> bool:
+        """Whether it worked; where it did not, that is told."""
+        try:
+            action()
+        except (OSError, subprocess.SubprocessError) as error:
+            number = (error.errno if isinstance(error, OSError) else None) or 0
+            self.emit(Failed(doing, errno.errorcode.get(number, str(error))))
+            return False
+        return True
 
 
 def act(kernel: Kernel, actor: Actor, stopped: Callable[[], bool], report: Callable[[str], None]) -> None:

@@ -49,10 +49,11 @@ class Actor:
         twenty times, two milliseconds apart, after a grace period to get there.
         """
         still, last = 0, ""
+        process = Path("/proc") / str(self.pid)
         for _ in range(50 * _SAMPLES):
             try:
-                state = (Path("/proc") / str(self.pid) / "stat").read_text().rsplit(")", 1)[1].split()[0]
-                switches = (Path("/proc") / str(self.pid) / "status").read_text().rsplit("voluntary_ctxt_switches", 2)[1]
+                state = (process / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                switches = (process / "status").read_text().rsplit("voluntary_ctxt_switches", 2)[1]
             except FileNotFoundError:
                 return Outcome("ENDED")
             if state == "Z":

@@ -18,9 +18,7 @@ def bulkstat(world: World, inode: int) -> bytes:
     number = ctypes.c_uint64(inode)
     count = ctypes.c_int32(0)
     buffer = ctypes.create_string_buffer(abi.BSTAT_SIZE)
-    request = abi.BULKREQ.pack(
-        ctypes.addressof(number), 1, 0, ctypes.addressof(buffer), ctypes.addressof(count)
-    )
+    request = abi.BULKREQ.pack(ctypes.addressof(number), 1, 0, ctypes.addressof(buffer), ctypes.addressof(count))
     fcntl.ioctl(world.root, abi.XFS_IOC_FSBULKSTAT_SINGLE, request)
     return buffer.raw
 
@@ -98,9 +96,7 @@ def _move_ext(world: World, call: calls.Exchange) -> Outcome:
     donor_at = span.offset if call.donor_at is None else call.donor_at
     blocks = -(-span.length // block)
     argument = bytearray(
-        abi.MOVE_EXTENT.pack(
-            0, world.fd(call.donor) & 0xFFFFFFFF, span.offset // block, donor_at // block, blocks, 0
-        )
+        abi.MOVE_EXTENT.pack(0, world.fd(call.donor) & 0xFFFFFFFF, span.offset // block, donor_at // block, blocks, 0)
     )
     result = OK
     try:

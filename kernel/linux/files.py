@@ -223,9 +223,7 @@ def _copy_range(world: World, call: calls.CopyRange, pen: Pen) -> Outcome:
 @performs(calls.Map)
 def _map(world: World, call: calls.Map, pen: Pen) -> Outcome:
     span = call.range.within(world.size(call.file))
-    mapping = Mapping.of(
-        world.fd(call.file), world.owners[call.file], span.offset, span.length, call.kind, call.access
-    )
+    mapping = Mapping.of(world.fd(call.file), world.owners[call.file], span.offset, span.length, call.kind, call.access)
     world.maps[call.name] = mapping
     if call.locked:
         mapping.lock()
@@ -346,9 +344,7 @@ def _open_by_handle(world: World, call: calls.OpenByHandle, pen: Pen) -> Outcome
     handle = ctypes.create_string_buffer(abi.HANDLE_SIZE)
     length = ctypes.c_uint32(abi.HANDLE_SIZE)
     request = bytearray(
-        abi.HANDLEREQ.pack(
-            0, ctypes.addressof(path), 0, 0, 0, ctypes.addressof(handle), ctypes.addressof(length)
-        )
+        abi.HANDLEREQ.pack(0, ctypes.addressof(path), 0, 0, 0, ctypes.addressof(handle), ctypes.addressof(length))
     )
     fcntl.ioctl(world.root, abi.XFS_IOC_PATH_TO_HANDLE, request)
     request = bytearray(

@@ -176,4 +176,3 @@ class LinuxKernel:
     def console(self) -> tuple[str, ...]:
         """New lines of the kernel log."""
         return self._log.new_lines()
-

@@ -38,6 +38,8 @@ def _create(world: World, spec: FileSpec) -> None:
     if spec.fragments:
         _fill_in_fragments(world, spec, fd)
     else:
+        # At full size from the start: XFS preallocates behind a file that grows, and would fill its holes with that.
+        os.ftruncate(fd, spec.size)
         _fill(world, spec, fd)
     if spec.tail:
         start = spec.size - spec.tail

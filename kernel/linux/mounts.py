@@ -98,7 +98,9 @@ def _remount(world: World, call: calls.Remount, pen: Pen) -> Outcome:
 def run_tool(command: tuple[str, ...], device: str) -> Checked:
     """Runs a tool of the file system on the device."""
     words = [word.replace("{device}", device) for word in command]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     return Checked(" ".join(words), done.returncode, done.stdout[-_OUTPUT:].decode(errors="replace"))
 
 
@@ -120,7 +122,9 @@ def counters(world: World) -> dict[str, int]:
         for line in Path(f"/sys/fs/xfs/{device}/stats/stats").read_text().splitlines():
             words = line.split()
             if words[0] == "trans":
-                found |= zip(("sync transactions", "async transactions", "empty transactions"), map(int, words[1:4]))
+                found |= zip(
+                    ("sync transactions", "async transactions", "empty transactions"), map(int, words[1:4]), strict=True
+                )
         return found
     if world.system.kind == "ext4":
         for info in Path("/proc/fs/jbd2").glob(f"{device}-*/info"):

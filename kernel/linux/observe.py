@@ -153,4 +153,3 @@ def observe(world: World, *, maps: bool) -> Observation:
         if state is not None:
             files[name] = state
     return Observation(files, map_states(world) if maps else {}, system_state(world))
-

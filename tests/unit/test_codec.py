@@ -35,7 +35,9 @@ TRIAL = Trial(
     after=(Claim("target", content=((Piece("target", 0, 4096),),), size=3),),
     witness=Witness(extents={"target": 3}),
 )
-STATE = FileState(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, (("user.a", "b"),), (Extent(0, 1, 2, ("shared",)),), (Run("a", 0, 0, 9),))
+STATE = FileState(
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, (("user.a", "b"),), (Extent(0, 1, 2, ("shared",)),), (Run("a", 0, 0, 9),)
+)
 
 
 def test_a_trial_survives() -> None:
@@ -45,7 +47,9 @@ def test_a_trial_survives() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        Observed("start", Observation({"f": STATE}, {"m": MapState("f", 0, True, (), False)}, SystemState(1, 2, ("s",)))),
+        Observed(
+            "start", Observation({"f": STATE}, {"m": MapState("f", 0, True, (), False)}, SystemState(1, 2, ("s",)))
+        ),
         Stepped(3, Outcome("EBUSY", {"moved": 7}, (Run("a", 0, 0, 1),)), 1, 2, "writer", 4, {"t": 1}, {"t": 2}),
     ],
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import pytest
 
-from conformance.model.trace import Console, Event, Observed, Owners, Settled, Stepped, Stepping
+from conformance.model.trace import Console, Event, Failed, Observed, Owners, Settled, Stepped, Stepping
 from conformance.model.trial import Actor, Claim, RuleText, Step, Trial
 from conformance.trial import run
 from kernel import calls
@@ -180,3 +181,22 @@ def test_a_looping_actor_reports_each_pass_with_its_version() -> None:
     reported = [event for event in events if isinstance(event, Stepped) and event.actor == "writer"]
     assert [event.turn for event in reported] == [0, 1, 2]
     assert "write by writer.2" in kernel.log
+
+
+class Refusing(Recorder):
+    """A kernel that can no longer write out or mount."""
+
+    def flush(self) -> None:
+        raise OSError(errno.EIO, "on purpose")
+
+    def remount_files(self) -> None:
+        raise OSError(errno.EUCLEAN, "on purpose")
+
+
+def test_what_the_kernel_fails_at_is_told_and_the_checker_still_runs() -> None:
+    events, kernel = told(trial(Step(1, calls.Exchange("swapext"))), Refusing())
+    failed = [(event.doing, event.result) for event in events if isinstance(event, Failed)]
+    assert failed == [("writing everything out", "EIO"), ("unmounting and mounting again", "EUCLEAN")]
+    assert moments(events) == ["pristine", "start", "after 1", "end"]
+    assert "check" in kernel.log
+    assert "remove" not in kernel.log
