@@ -12,11 +12,13 @@ import selectors
 import socket
 import time
 
-from conformance.errors import GuestDied, ProtocolViolation
+from conformance.errors import GuestDied, GuestHung, ProtocolViolation
 from conformance.machines.protocol import MAX_CONSOLE, MAX_LINE
 
 FLOOD = 64 << 20
 """Bytes of console output after which a guest is taken to print without end."""
+SEND_SECONDS = 60.0
+"""How long a guest may take no byte of a message before it counts as hung."""
 _CHUNK = 1 << 16
 _UNREAD = MAX_LINE + _CHUNK
 """Bytes from the channel that are kept until somebody asks for them."""
@@ -42,6 +44,12 @@ class Channel:
         self._selector.register(process, selectors.EVENT_READ)
 
     @property
+    def ended(self) -> bool:
+        """True when the agent's end of the channel is closed, or the process has exited."""
+        self._pump(0)
+        return self._agent_ended or self._process_ended
+
+    @property
     def flooded(self) -> bool:
         """True when the console printed more than `FLOOD` bytes."""
         return self._printed_in_all > FLOOD
@@ -52,21 +60,27 @@ class Channel:
         return bytes(self._printed[-MAX_CONSOLE:]).decode(errors="replace").replace("\r\n", "\n")
 
     def send(self, line: bytes) -> None:
-        """Sends a line. Raises GuestDied when the guest is gone, ValueError for a line that holds a newline."""
+        """Sends a line.
+
+        Raises GuestDied when the guest is gone, GuestHung when it takes nothing for `SEND_SECONDS`, and ValueError
+        for a line that holds a newline."""
         if b"\n" in line:
             raise ValueError("a line of the channel cannot hold a newline")
         left = memoryview(line + b"\n")
+        deadline = time.monotonic() + SEND_SECONDS
         while left:
             try:
                 left = left[self._agent.send(left) :]
+                deadline = time.monotonic() + SEND_SECONDS
             except BlockingIOError:
-                self._selector.modify(self._agent, self._reading() | selectors.EVENT_WRITE)
-                self._pump(None)
+                if time.monotonic() > deadline:
+                    raise GuestHung(f"the guest took none of a message for {SEND_SECONDS:g} s") from None
+                self._watch(selectors.EVENT_WRITE)
+                self._pump(1.0)
             except OSError as error:
                 raise GuestDied(f"the guest's channel is closed: {error.strerror}") from error
             if self._ended() or self.flooded:
                 raise GuestDied("the guest ended while a message was sent to it")
-        self._selector.modify(self._agent, selectors.EVENT_READ)
 
     def receive(self, seconds: float) -> bytes | None:
         """The next line, or None after `seconds` without one. Raises GuestDied and ProtocolViolation."""
@@ -85,18 +99,17 @@ class Channel:
                 return line
             self._searched = len(self._received)
             if self._ended():
+                self._read_agent()
+                if len(self._received) > self._searched:
+                    continue
                 raise GuestDied("the guest's channel is at its end")
             if self.flooded:
                 raise GuestDied(f"the guest's console printed more than {FLOOD >> 20} MiB")
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            self._selector.modify(self._agent, selectors.EVENT_READ)
+            self._watch(0)
             self._pump(left)
-
-    def drain(self) -> None:
-        """Takes what a guest that has ended left in the pipes."""
-        self._pump(0)
 
     def close(self) -> None:
         """Closes everything. Harmless when repeated; what was received and printed stays."""
@@ -110,10 +123,12 @@ class Channel:
     def _ended(self) -> bool:
         return self._agent_ended or self._process_ended
 
-    def _reading(self) -> int:
-        return selectors.EVENT_READ if len(self._received) < _UNREAD else 0
+    def _watch(self, also: int) -> None:
+        """Waits for the agent's bytes while there is room for them, and for `also`."""
+        events = also | (selectors.EVENT_READ if len(self._received) < _UNREAD else 0)
+        self._selector.modify(self._agent, events or selectors.EVENT_READ)
 
-    def _pump(self, seconds: float | None) -> None:
+    def _pump(self, seconds: float) -> None:
         """Waits until something can be read or written, and reads what is there."""
         if self._selector.get_map() is None:
             return

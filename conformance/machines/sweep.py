@@ -70,7 +70,7 @@ def sweep() -> list[Path]:
         with _locked(parent):
             for path in sorted(parent.glob(f"{_PREFIX}*")):
                 if _is_abandoned(path):
-                    _end_processes(path)
+                    end_processes(path)
                     remove_tree(path)
                     swept.append(path)
     return swept
@@ -87,6 +87,21 @@ def processes_of(path: Path) -> list[int]:
                 if needle in line and entry.stat().st_uid == os.getuid() and int(entry.name) != os.getpid():
                     found.append(int(entry.name))
     return found
+
+
+def end_processes(path: Path) -> None:
+    """Ends the processes that belong to the run directory; looks again, because a guest may have been forking."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while (found := processes_of(path)) and time.monotonic() < deadline:
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                handle = os.pidfd_open(process)
+                try:
+                    # Looked at again through a handle: the number cannot have passed to another process now.
+                    if process in processes_of(path):
+                        signal.pidfd_send_signal(handle, signal.SIGKILL)
+                finally:
+                    os.close(handle)
 
 
 def _parents() -> tuple[Path, Path]:
@@ -141,18 +156,3 @@ def _is_abandoned(path: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _end_processes(path: Path) -> None:
-    """Ends what belongs to the directory; repeated because a guest may have been forking."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while (found := processes_of(path)) and time.monotonic() < deadline:
-        for process in found:
-            with contextlib.suppress(ProcessLookupError):
-                handle = os.pidfd_open(process)
-                try:
-                    # Looked at again through a handle: the number cannot have passed to another process now.
-                    if process in processes_of(path):
-                        signal.pidfd_send_signal(handle, signal.SIGKILL)
-                finally:
-                    os.close(handle)

@@ -22,7 +22,7 @@ from conformance.errors import SetupError
 from conformance.machines.channel import FLOOD, Channel
 from conformance.machines.processors import Processor, reserve
 from conformance.machines.protocol import BootImage, Death, Guest
-from conformance.machines.sweep import RunDirectory, new_run_directory
+from conformance.machines.sweep import RunDirectory, end_processes, new_run_directory
 
 _MIB = 1 << 20
 
@@ -41,6 +41,8 @@ _ARGUMENTS = (
     # 0.25 s went into 256 terminals of the old kind, 0.08 s into measuring a delay loop.
     "pty.legacy_count=0",
     "lpj=30000000",
+    # No security modules: their warnings at the start would be the only words on a healthy console.
+    "lsm=",
     # For the agent, which reads /proc/cmdline. Before the dashes "con" would be taken for a console.
     "--",
     "agent.channel=/dev/tty1",
@@ -49,6 +51,9 @@ _ARGUMENTS = (
 
 _GUARDIAN = 'trap "" HUP INT TERM; read -r _; rm -rf -- "$1"; kill -KILL 0'
 """Waits until its standard input ends, which is when the runner does, and removes the guest with all its processes."""
+
+_EXIT_SECONDS = 5.0
+"""Between the end of the channel and that of the process, which prints its panic in between."""
 
 _OOPS = re.compile(
     r"^.*(?:\bBUG:|kernel BUG at|\bOops\b|Kernel mode (?:signal|fault)|general protection fault).*$", re.MULTILINE
@@ -72,21 +77,20 @@ class UmlMachine:
         Raises SetupError when the kernel cannot be run or there is no room for the guest's files."""
         tick("making room for a guest")
         run = new_run_directory(self.memory + self.scratch)
-        processor = reserve(run.path.parent)
+        processor = Processor(None, None)
         try:
+            processor = reserve(run.path.parent)
             disk = run.path / "scratch"
             with disk.open("wb") as file:
                 file.truncate(self.scratch)
             (run.path / "empty").mkdir()
             tick(f"booting {image.kernel_name}")
             return UmlGuest(run, disk, processor, *_spawn(image, run.path, disk, self.memory, processor))
-        except OSError as error:
+        except BaseException as error:
             processor.release()
             run.remove()
-            raise SetupError(f"cannot start a guest in {run.path}: {error}. {_advice(error, image)}") from error
-        except BaseException:
-            processor.release()
-            run.remove()
+            if isinstance(error, OSError):
+                raise SetupError(f"cannot start a guest in {run.path}: {error}. {_advice(error, image)}") from error
             raise
 
 
@@ -122,13 +126,12 @@ class UmlGuest:
         return self._channel.console()
 
     def death(self) -> Death | None:
-        """None while the guest runs; a guest that floods its console is ended here."""
+        """None while the guest runs; one that floods its console, or closed its channel, is ended here."""
         if self._death is None:
             if self._channel.flooded:
                 self._end()
                 self._death = Death("flood", f"its console printed more than {FLOOD // _MIB} MiB")
-            elif (status := self._process.poll()) is not None:
-                self._channel.drain()
+            elif (status := self._exit_status()) is not None:
                 self._death = _death(status, self._channel.console(), self._stopped_by_us)
         return self._death
 
@@ -144,11 +147,24 @@ class UmlGuest:
             self._run.remove()
             self._gone = True
 
+    def _exit_status(self) -> int | None:
+        """The exit status. A channel at its end says that the process is about to exit: then it is waited for."""
+        if not self._channel.ended:
+            return self._process.poll()
+        try:
+            return self._process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._end()
+            return self._process.returncode
+
     def _end(self) -> None:
-        """Ends all processes of the guest. The guardian is one of their group, so its number is still theirs."""
-        with contextlib.suppress(ProcessLookupError):
-            if self._guardian.poll() is None:
+        """Ends all processes of the guest."""
+        if self._guardian.poll() is None:
+            # The guardian is one of their group, so the group's number cannot have passed to others.
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            end_processes(self._run.path)
         self._process.wait()
         self._guardian.wait()
         if self._guardian.stdin:
@@ -170,6 +186,7 @@ def _spawn(
             "umid=guest",
             f"uml_dir={run}/",
             f"hostfs={run / 'empty'}",
+            # "t": no discard and no write-zeroes, which shared memory refuses, with a console line each time.
             f"ubdat={disk}",
             f"initrd={image.initramfs}",
             f"con1=fd:{theirs.fileno()}",
