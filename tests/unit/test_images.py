@@ -76,7 +76,7 @@ def test_an_unknown_kernel_lists_what_exists_and_what_is_near() -> None:
 
 def test_a_kernel_path_that_is_no_kernel_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bzImage").write_bytes(b"MZ" + bytes(1000))
-    with pytest.raises(UsageError, match="another kind of file. A bzImage is unpacked by"):
+    with pytest.raises(UsageError, match=r"another kind of file\. A bzImage is unpacked by"):
         images.kernel_machine(str(tmp_path / "bzImage"))
     (tmp_path / "cut").write_bytes(Path(sys.executable).resolve().read_bytes()[:70])
     with pytest.raises(UsageError, match="damaged ELF file"):
