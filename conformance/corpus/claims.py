@@ -40,7 +40,7 @@ class ClaimReader:
         listed = value if isinstance(value, list) else [value]
         if not listed:
             raise ValueError("expected a claim, found an empty list")
-        return tuple(self._claim(file, item, since) for item in listed)
+        return tuple(self._claim(file, item, since) for item in listed if item != "any")
 
     def _claim(self, file: str, value: object, since: int | None) -> Claim:
         if isinstance(value, str):

@@ -16,7 +16,7 @@ from conformance.corpus.files import Table
 from conformance.corpus.rules import Rule
 from conformance.corpus.targets import Variant
 from conformance.corpus.vocabulary import may_need, needs_of, word_fields
-from conformance.corpus.words import IMPLIED_BY_FLAG, IMPLIED_BY_SEGMENT
+from conformance.corpus.words import ABILITIES, IMPLIED_BY_FLAG, IMPLIED_BY_SEGMENT
 from conformance.errors import CorpusError
 from conformance.model.trial import Trial
 from kernel.calls import CALLS
@@ -116,6 +116,8 @@ def _reason(case: Case, setting: Setting) -> str:
         needs = set(_needs(case, setting))
     except CorpusError:
         return ""  # building the trial says what is wrong
+    if not needs <= ABILITIES.keys():
+        return ""  # a word that does not exist is no ability that could be missing
     return _missing(needs, case, setting.variant, setting.release)
 
 

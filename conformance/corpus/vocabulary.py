@@ -28,7 +28,7 @@ MAKES: dict[str, object] = {
 """What kind of thing a call gives its NewName to."""
 ENDS: dict[str, object] = {"close": FdName, "unmap": MapName}
 """Calls after which the thing they name is gone."""
-RESETS = ("cycle", "unmount")
+RESETS = ("cycle", "remount", "unmount")
 """Calls after which every descriptor but the files' own, and every mapping, is gone."""
 
 _ANSWERS = re.compile(r"\b[Aa]nswers? ([^.]*)")
