@@ -1,0 +1,31 @@
+"""`python -m conformance.images [KERNEL...]`: downloads and makes what guests boot from, if it is not there.
+
+Without names it makes the image of every kernel in `vm-images/kernels.toml`. Says what it does, and
+nothing when all is there.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from conformance.errors import ConformanceError
+from conformance.images import boot_image, kernel_recipes
+
+
+def main() -> int:
+    """Returns the exit status: 1 when an image cannot be made, after saying why."""
+    try:
+        for kernel in sys.argv[1:] or kernel_recipes():
+            boot_image(kernel, _tell)
+    except ConformanceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _tell(said: str) -> None:
+    print(f"images: {said}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
