@@ -63,12 +63,15 @@ def _case(
     applicable: dict[str, set[str]] = {axis: set() for axis in case.matrix}
     taken: set[tuple[str, str]] = set()
     broken = False
+    everywhere = _says_kernel(case)
     for variant in variants:
-        for release in releases if _says_kernel(case) else releases[-1:]:
+        for release in reversed(releases):
             for planned in plan(case, corpus.rule_of(case), variant, release)[0]:
-                names[planned.name] = case.head.rule
                 for axis, name in planned.setting.names.items():
                     applicable[axis].add(name)
+                if planned.name in names and not everywhere:
+                    continue
+                names[planned.name] = case.head.rule
                 try:
                     trial = planned.trial()
                 except CorpusErrors as error:
@@ -76,10 +79,9 @@ def _case(
                     yield from _once(error)
                     continue
                 taken |= planned.setting.taken
-                built.setdefault(tuple(planned.setting.names.items()), []).append((f"{variant.name} {release}", trial))
+                combination = tuple(planned.setting.names.items())
+                built.setdefault(combination, []).append((f"{variant.name} {release}", trial))
                 yield from (Problem(case.where, text) for text in _vacuous(case, trial))
-        for release in releases:
-            names |= {item.name: case.head.rule for item in plan(case, corpus.rule_of(case), variant, release)[0]}
     for axis, values in applicable.items():
         for name in case.matrix[axis]:
             if name not in values and variants:
