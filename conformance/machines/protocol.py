@@ -72,8 +72,10 @@ class Guest(Protocol):
 class Machine(Protocol):
     """A way to run guests."""
 
-    name: str
-    """As in `--machine=NAME`."""
+    @property
+    def name(self) -> str:
+        """As in `--machine=NAME`."""
+        ...
 
     def start(self, image: BootImage, tick: Callable[[str], None]) -> Guest:
         """Boots a guest and returns as soon as its process runs; the agent speaks first.

@@ -1,0 +1,58 @@
+"""Words and signs of the terminal: each outcome has a sign and a word of its own, so that no colour is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from conformance.reports.state import Outcome
+
+SIGNS: Mapping[Outcome, str] = {
+    "pass": ".",
+    "known": "k",
+    "noted": "s",
+    "fail": "F",
+    "crash": "C",
+    "hang": "H",
+    "vacuous": "V",
+    "error": "E",
+    "not applicable": "-",
+}
+STYLES: Mapping[Outcome, str] = {
+    "pass": "green",
+    "known": "cyan",
+    "noted": "yellow",
+    "fail": "bold red",
+    "crash": "bold red",
+    "hang": "bold red",
+    "vacuous": "bold yellow",
+    "error": "bold magenta",
+    "not applicable": "dim",
+}
+PLURALS: Mapping[Outcome, str] = {
+    "pass": "passed",
+    "known": "known",
+    "noted": "noted",
+    "fail": "failed",
+    "crash": "crashed",
+    "hang": "hung",
+    "vacuous": "vacuous",
+    "error": "errors",
+    "not applicable": "not applicable",
+}
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 0.4 s, 12 s, 3:05."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def shortened(text: str, width: int) -> str:
+    """At most `width` characters; the middle of a longer text is left out."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return text[: width - 1 - tail] + "…" + text[len(text) - tail :]
