@@ -22,6 +22,7 @@ _REPEAT = SECTOR // UNIT
 _CHUNK = 1 << 13
 _CHUNKS = 1024
 _ZERO_CHUNK = bytes(_CHUNK)
+_ZERO_UNIT = bytes(UNIT)
 _UNIT = struct.Struct("<IIII")
 
 ZERO = "zero"
@@ -50,6 +51,7 @@ class Palette:
 
     def __init__(self, salt: str, sources: Iterable[str]) -> None:
         self._salt = zlib.crc32(salt.encode()) | 1
+        self._salt_bytes = struct.pack("<I", self._salt)
         self._names: dict[int, str] = {}
         self._chunks: dict[tuple[int, int, int], bytes] = {}
         for name in sources:
@@ -113,6 +115,9 @@ class Palette:
         length = len(sector)
         if len(unit) == UNIT and (sector == unit * _REPEAT or sector == (unit * _REPEAT)[:length]):
             self._unit(unit, 0, length, runs)
+            return
+        if length == SECTOR and self._salt_bytes not in sector and _ZERO_UNIT not in sector:
+            _append(runs, UNKNOWN, zlib.crc32(sector), 0, length)  # as in a former swap area: made quick
             return
         for start in range(0, length, UNIT):
             self._unit(sector[start : start + UNIT], start, min(UNIT, length - start), runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zlib
 
 import pytest
@@ -49,6 +50,22 @@ def test_one_wrong_byte_is_seen_anywhere() -> None:
     data = bytearray(p.encode("target", 0, 65536))
     data[40_001] ^= 1
     assert [run.source for run in p.decode(bytes(data))] == ["target", UNKNOWN, "target"]
+
+
+def test_foreign_sectors_between_our_own_are_unknown_and_told_apart() -> None:
+    p = palette()
+    noise = [random.Random(seed).randbytes(1024) for seed in (1, 2)]
+    runs = [p.decode(p.encode("target", 0, 512) + each + p.encode("target", 1536, 512)) for each in noise]
+    for found in runs:
+        assert [(run.source, run.length) for run in found] == [("target", 512), (UNKNOWN, 1024), ("target", 512)]
+    assert runs[0][1].version != runs[1][1].version
+
+
+def test_one_unit_of_ours_in_a_foreign_sector_is_seen() -> None:
+    p = palette()
+    noise = bytearray(random.Random(1).randbytes(512))
+    noise[32:48] = p.encode("donor", 0, 16)
+    assert [(run.source, run.length) for run in p.decode(bytes(noise))] == [(UNKNOWN, 32), ("donor", 16), (UNKNOWN, 464)]
 
 
 def test_a_short_last_unit_belongs_to_the_run_before_it() -> None:
