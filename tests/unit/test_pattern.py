@@ -65,7 +65,8 @@ def test_one_unit_of_ours_in_a_foreign_sector_is_seen() -> None:
     p = palette()
     noise = bytearray(random.Random(1).randbytes(512))
     noise[32:48] = p.encode("donor", 0, 16)
-    assert [(run.source, run.length) for run in p.decode(bytes(noise))] == [(UNKNOWN, 32), ("donor", 16), (UNKNOWN, 464)]
+    found = [(run.source, run.length) for run in p.decode(bytes(noise))]
+    assert found == [(UNKNOWN, 32), ("donor", 16), (UNKNOWN, 464)]
 
 
 def test_a_short_last_unit_belongs_to_the_run_before_it() -> None:
