@@ -522,7 +522,10 @@ class Shutdown(Call):
 @_call
 @dataclass(frozen=True)
 class Remount(Call):
-    """Remounts the file system read-only or writable."""
+    """Remounts the file system read-only or writable, with every descriptor and mapping closed before.
+
+    The files are opened anew after it: for reading alone where nothing else is possible.
+    """
 
     do = "remount"
     access: Annotated[Literal["read", "write"], "ro or rw"]
@@ -564,10 +567,15 @@ class Mkswap(Call):
     byte_swapped: Annotated[bool, "written in the other byte order"] = False
 
 
+SwapPath = Literal["name", "link", "symlink", "descriptor"]
+"""What leads to a file: its own name; the one that `link` made; a symbolic link made for the call; /proc/self/fd/N,
+which leads to a file without a name too."""
+
+
 @_call
 @dataclass(frozen=True)
 class Swapon(Call):
-    """Activates a file as a swap area with swapon(2). Answers `pages`, what /proc/swaps shows."""
+    """Activates a file as a swap area with swapon(2). Answers `pages` and `priority`, what /proc/swaps shows."""
 
     do = "swapon"
     observed = True
@@ -575,11 +583,28 @@ class Swapon(Call):
     file: Annotated[FileName, "the file"]
     priority: Annotated[int | None, "SWAP_FLAG_PREFER with this priority"] = None
     flags: Annotated[tuple[Literal["discard", "discard_once", "discard_pages", "unknown"], ...], "further flags"] = ()
+    by: Annotated[SwapPath, "what leads to the file"] = "name"
+    unprivileged: Annotated[bool, "as a user without CAP_SYS_ADMIN"] = False
     actor_may = False
 
     def needs(self) -> tuple[str, ...]:
         """See `Call.needs`."""
         return ("swapfile",)
+
+
+@_call
+@dataclass(frozen=True)
+class SwaponOther(Call):
+    """Calls swapon(2) on something that is not a file of the trial, and swapoff(2) should that succeed.
+
+    directory: the root of the file system. fifo. null: /dev/null. nothing: a name that nothing has.
+    tmpfs_file: a file with a good header on a file system that has no blocks. device: the scratch
+    disk itself, which is mounted.
+    """
+
+    do = "swapon_other"
+    what: Annotated[Literal["directory", "fifo", "null", "nothing", "tmpfs_file", "device"], "what to activate"]
+    actor_may = False
 
 
 @_call
@@ -590,6 +615,8 @@ class Swapoff(Call):
     do = "swapoff"
     observed = True
     file: Annotated[FileName, "the file"]
+    by: Annotated[SwapPath, "what leads to the file"] = "name"
+    unprivileged: Annotated[bool, "as a user without CAP_SYS_ADMIN"] = False
     actor_may = False
 
     def needs(self) -> tuple[str, ...]:
@@ -610,6 +637,9 @@ class SwapLoad(Call):
     memory: Annotated[Bytes, "how much memory the process fills"]
     limit: Annotated[Bytes, "memory.max of its cgroup"]
     passes: Annotated[int, "how often it reads all of it back"] = 1
+    swapoff: Annotated[
+        FileName | None, "this area is deactivated, the limit lifted, when memory is filled and nothing read back"
+    ] = None
     actor_may = False
 
 

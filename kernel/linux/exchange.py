@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -177,5 +178,10 @@ def reopen(world: World) -> None:
         except FileNotFoundError:  # unlinked by the trial, or never reached the device before a crash
             file.observer = -1
             continue
-        world.fds[name] = os.open(file.path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            world.fds[name] = os.open(file.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EPERM):  # a read-only mount; an immutable or append-only file
+                raise
+            world.fds[name] = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
         world.owners[name] = name

@@ -13,7 +13,7 @@ from kernel.linux.actors import Actor
 from kernel.linux.console import KernelLog
 from kernel.linux.files import drop_caches
 from kernel.linux.layout import TWIN, make_files
-from kernel.linux.libc import errno_name, ioctl_word, swapoff, syncfs
+from kernel.linux.libc import errno_name, ioctl_word, syncfs
 from kernel.linux.memory import catch_faults
 from kernel.linux.world import HANDLERS, Machine, Pen, World
 from kernel.pattern import Palette
@@ -115,8 +115,7 @@ class LinuxKernel:
             self._actors.pop(name).kill()
             undone.append(f"killed actor {name}")
         for name in sorted(world.swapped):
-            swapoff(world.path(name).encode())
-            world.swapped.discard(name)
+            swap.deactivate(world, name)
             undone.append(f"swapoff {name}")
         return tuple(undone)
 
@@ -168,7 +167,7 @@ class LinuxKernel:
             actor.kill()
         self._actors.clear()
         for name in sorted(world.swapped):
-            swapoff(world.path(name).encode())
+            swap.deactivate(world, name)
         if world.frozen:
             ioctl_word(world.root, abi.FITHAW, 0)
         mounts.unmount(world)

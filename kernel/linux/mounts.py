@@ -91,7 +91,11 @@ def _unmount(world: World, call: calls.Unmount, pen: Pen) -> Outcome:
 
 @performs(calls.Remount)
 def _remount(world: World, call: calls.Remount, pen: Pen) -> Outcome:
-    mount(world, remount=_MS_REMOUNT | (_MS_RDONLY if call.access == "read" else 0))
+    close_all(world)
+    try:
+        mount(world, remount=_MS_REMOUNT | (_MS_RDONLY if call.access == "read" else 0))
+    finally:
+        reopen(world)
     return DONE
 
 

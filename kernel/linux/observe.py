@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import zlib
+from dataclasses import dataclass
 
 from kernel import abi
 from kernel.linux import libc
@@ -124,13 +125,22 @@ def vmstat(*names: str) -> tuple[int, ...]:
     return tuple(int(values.get(name, 0)) for name in names)
 
 
-def swap_areas() -> dict[str, int]:
-    """Active swap areas: path to usable pages."""
-    areas: dict[str, int] = {}
+@dataclass(frozen=True)
+class SwapArea:
+    """A line of /proc/swaps."""
+
+    pages: int
+    """Those that can be used: without the header."""
+    priority: int
+
+
+def swap_areas() -> dict[str, SwapArea]:
+    """Active swap areas by their paths."""
+    areas: dict[str, SwapArea] = {}
     with open("/proc/swaps") as file:
         for line in file.readlines()[1:]:
-            path, _kind, kilobytes = line.split()[:3]
-            areas[path.replace("\\040", " ")] = int(kilobytes) * 1024 // PAGE
+            path, _kind, kilobytes, _used, priority = line.rsplit(None, 4)
+            areas[path.replace("\\040", " ")] = SwapArea(int(kilobytes) * 1024 // PAGE, int(priority))
     return areas
 
 
@@ -141,7 +151,7 @@ def system_state(world: World) -> SystemState:
         return SystemState(space.f_bfree, space.f_ffree)
     out, back = vmstat("pswpout", "pswpin")
     active = swap_areas()
-    ours = tuple(sorted(name for name, file in world.files.items() if file.path in active))
+    ours = tuple(sorted(name for name, file in world.files.items() if active.keys() & {file.path, file.path + ".link"}))
     return SystemState(space.f_bfree, space.f_ffree, ours, out, back)
 
 
