@@ -171,7 +171,7 @@ def _since(
         )
     if claim.extents == "unchanged":
         yield from changes.changes(before, after, bench.block, ("extents",), Tolerance(size=before.size))
-    elif claim.extents == "changed" and not extents.compare(before.extents, after.extents):
+    elif claim.extents == "changed" and extents.identical(before.extents, after.extents):
         yield Change("extents", "changed", "unchanged")
 
 

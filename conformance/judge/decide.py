@@ -17,6 +17,7 @@ from conformance.judge import console
 from conformance.judge.agreement import judge_agreement
 from conformance.judge.bench import Bench
 from conformance.judge.claims import judge_claims
+from conformance.judge.complete import missing
 from conformance.judge.foreign import judge_foreign
 from conformance.judge.record import TAIL, Record, read
 from conformance.judge.steps import judge_steps
@@ -37,6 +38,8 @@ def judge(trial: Trial, trace: Trace) -> Verdict:
     """What the trace says of the trial. Nothing but these two is looked at."""
     record = read(trial, trace)
     died = record.died
+    if died is None and not record.problem:
+        record.problem = missing(record)
     if record.problem and (died is None or died.kind not in KERNEL_DEATHS):
         return _verdict(record, trace, "error", record.problem)
     if died is not None and died.kind in HARNESS_DEATHS:

@@ -119,6 +119,12 @@ def compare(
     return _joined(found)
 
 
+def identical(before: tuple[Extent, ...], after: tuple[Extent, ...]) -> bool:
+    """Whether two maps are the same in everything, delayed allocations included."""
+    until = max(end_of(before), end_of(after))
+    return _merged(places(before, until), whole=True) == _merged(places(after, until), whole=True)
+
+
 def _part(place: Place, start: int, stop: int) -> Place:
     physical = None if place.physical is None else place.physical + start - place.at
     return Place(start, stop - start, place.kind, physical, place.flags)
@@ -157,6 +163,10 @@ def _follows(first: Place, second: Place) -> bool:
     if first.physical is None or second.physical is None:
         return first.physical is second.physical
     return first.physical + first.length == second.physical
+
+
+def _alike(first: Place, second: Place) -> bool:
+    return (first.kind, first.flags) == (second.kind, second.flags)
 
 
 def _longer(first: Place, second: Place) -> Place:
@@ -221,10 +231,11 @@ def difference_texts(found: Iterable[MapDifference], block: int) -> tuple[str, s
     return _listed(before), _listed(after)
 
 
-def _merged(found: Iterable[Place]) -> list[Place]:
+def _merged(found: Iterable[Place], *, whole: bool = False) -> list[Place]:
+    """Places that are mapped in one way made one; with `whole` only where they touch on the device."""
     joint: list[Place] = []
     for place in found:
-        if joint and (joint[-1].kind, joint[-1].flags) == (place.kind, place.flags):
+        if joint and (_follows if whole else _alike)(joint[-1], place):
             joint[-1] = _longer(joint[-1], place)
         else:
             joint.append(place)
