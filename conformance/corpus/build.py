@@ -350,6 +350,6 @@ class _Builder:
             self.fail("key 'owners'", f"expected a list of files, found {describe(listed)}")
             return ()
         for file in listed:
-            if file not in self.files:
+            if str(file) not in self.files:
                 self.fail("key 'owners'", unknown_name("file", str(file), self.files))
         return tuple(str(file) for file in listed)

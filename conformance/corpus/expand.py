@@ -161,7 +161,7 @@ def _file_needs(plain: object) -> Iterator[str]:
         if plain.get("beyond_eof"):
             yield "unwritten"
     for flag in flags if isinstance(flags, list) else ():
-        if flag in IMPLIED_BY_FLAG:
+        if isinstance(flag, str) and flag in IMPLIED_BY_FLAG:
             yield IMPLIED_BY_FLAG[flag]
     for word in layout.split() if isinstance(layout, str) else ():
         kind = word.partition(":")[0]

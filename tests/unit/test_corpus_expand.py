@@ -246,7 +246,7 @@ fragments = { donor = 3 }
 
 @pytest.fixture
 def full(tmp_path: Path) -> Trial:
-    target = 'needs = []\n' + FULL
+    target = "needs = []\n" + FULL
     loaded = corpus(tmp_path, target, targets__fs=_with("xattrs"))
     return planned(loaded, "small")[0].trial()
 
@@ -329,7 +329,10 @@ def test_defaults_are_those_of_the_calls(tmp_path: Path) -> None:
 
 
 def test_an_actor_inherits_what_there_is_when_it_starts(tmp_path: Path) -> None:
-    case = HEAD + STEPS + """
+    case = (
+        HEAD
+        + STEPS
+        + """
 [[steps]]
 do = "map"
 file = "target"
@@ -351,6 +354,7 @@ do = "store"
 map = "view"
 expect = ["OK", "SIGBUS"]
 """
+    )
     (actor,) = trial(tmp_path, case).actors
     assert actor.steps[0].call == Store(MapName("view"))
     assert actor.steps[0].expect == ("OK", "SIGBUS")
@@ -380,3 +384,15 @@ def test_trials_builds_all(tmp_path: Path) -> None:
     case = loaded.cases["area/case"]
     made = trials(case, loaded.rule_of(case), loaded.targets["fs"].variants[0], None)
     assert [type(item) for item in made] == [Trial, Trial, NotApplicable, NotApplicable]
+
+
+def test_planning_builds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every xdist worker plans every trial, so a trial is built only when it is asked for."""
+
+    def build(*_: object) -> None:
+        raise AssertionError("a trial was built")
+
+    monkeypatch.setattr("conformance.corpus.expand.build", build)
+    (first, _) = planned(corpus(tmp_path, CASE))
+    with pytest.raises(AssertionError, match="a trial was built"):
+        first.trial()

@@ -82,7 +82,7 @@ def test_only_one_that_shows_always_is_expected(tmp_path: Path) -> None:
 
 
 def test_a_deviation_of_one_machine(tmp_path: Path) -> None:
-    listed = known(tmp_path, ENTRY.replace('kernel = ', 'machine = "uml"\nkernel = '))
+    listed = known(tmp_path, ENTRY.replace("kernel = ", 'machine = "uml"\nkernel = '))
     assert listed.match(TRIAL, "6.1.192", verdict(*BOTH), "uml") is not None
     assert listed.match(TRIAL, "6.1.192", verdict(*BOTH), "qemu") is None
     assert listed.expected(TRIAL, "6.1.192", "qemu") is None

@@ -54,7 +54,7 @@ def test_the_block_is_filled_in_and_the_device_is_left(tmp_path: Path) -> None:
         ('kind = "ext4"', "kind = 4", "key 'kind': expected text, found 4"),
         ('block = "4k"', 'block = "5k"', "expected a power of two from 512 on, found 5120"),
         ('block = "4k"', 'block = "4z"', "expected a quantity"),
-        ('check = ["fsck", "{device}"]', 'check = ["fsck"]', "expected a command with \"{device}\" in it"),
+        ('check = ["fsck", "{device}"]', 'check = ["fsck"]', 'expected a command with "{device}" in it'),
         ("move_ext", "move_exit", "unknown ability 'move_exit'. Did you mean move_ext"),
         ('clone = ">=6.5"', 'clone = "new"', "key 'offers.clone': expected a range of kernels"),
         ('clone = ">=6.5"', "clone = 6.5", "key 'offers.clone': expected a range of kernels"),
