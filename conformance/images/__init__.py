@@ -47,6 +47,7 @@ _SPACE = 400 << 20
 """Bytes that building may need for a while: packages, their contents, the archive."""
 _KEEP_INITRAMFS = 4
 _UNUSED_SECONDS = 24 * 3600
+"""What older code and recipes made is kept this long: other checkouts and running sessions may use it."""
 
 
 def boot_image(kernel: str, progress: Progress, *, agent_directory: Path | None = None) -> BootImage:
@@ -179,6 +180,7 @@ def _make_initramfs(
 
     entry = cache.get("initramfs", key, make_initramfs, progress)
     cache.remove("initramfs", keep=_KEEP_INITRAMFS, unused_seconds=_UNUSED_SECONDS)
+    cache.remove("root", keep=1, unused_seconds=_UNUSED_SECONDS)
     return entry
 
 
