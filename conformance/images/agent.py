@@ -1,7 +1,8 @@
 """Gathers the agent: the part of this project that travels into guests, and the guest's first program.
 
-It is the package `kernel` and, of `conformance`, the exceptions, the model, the interpreter and
-the agent proper: all of it is Python that uses the standard library only.
+It is the package `kernel` without the kernels that are simulated and, of `conformance`, the
+exceptions, the model, the interpreter and the agent proper: all of it is Python that uses the
+standard library only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from conformance.images.recipes import GuestRecipe
 DIRECTORY = "opt/agent"
 """Where the agent lies in the guest."""
 
+_SIMULATED = ("kernel/reference", "kernel/mutants")
 _CONFORMANCE = ("__init__.py", "errors.py", "model", "trial", "guest")
 
 _INIT = """\
@@ -33,7 +35,8 @@ runpy.run_module("conformance.guest", run_name="__main__", alter_sys=True)
 def sources() -> dict[str, bytes]:
     """The agent's Python files by their path below `DIRECTORY`. Raises SetupError when they are not to be found."""
     conformance = _package("conformance")
-    found = _python_files(_package("kernel"), "kernel")
+    kernel = _python_files(_package("kernel"), "kernel")
+    found = {name: text for name, text in kernel.items() if not name.startswith(_SIMULATED)}
     for part in _CONFORMANCE:
         path = conformance / part
         if path.suffix == ".py":
