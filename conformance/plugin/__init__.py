@@ -50,6 +50,6 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 
         if hasattr(config, "workerinput"):
             join_run(config)
-        elif (status := plan_run(config)) is not None:
-            return status
+        else:
+            plan_run(config)
     return (yield)

@@ -31,24 +31,21 @@ def join_run(config: pytest.Config) -> None:
     config.pluginmanager.register(WorkerPlugin(planned, workerinput["workerid"], alone=False), "conformance-worker")
 
 
-def plan_run(config: pytest.Config) -> int | None:
-    """Plans the run and registers the plugins for it; an exit status when there is nothing to run.
+def plan_run(config: pytest.Config) -> None:
+    """Plans the run and registers the plugins for it.
 
     Raises pytest.UsageError with a text for users when something is wrong."""
     _register_tags(config)
     try:
-        return _plan_run(config)
+        _plan_run(config)
     except ConformanceError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _plan_run(config: pytest.Config) -> int | None:
+def _plan_run(config: pytest.Config) -> None:
     settings = settings_of(config)
     roots = corpus_roots(config.option.cases)
     plan, trials = make_plan(settings, roots, selection_of(config), keep_of(config), _progress)
-    if not plan.entries:
-        print(f"ERROR: {_nothing(plan)}", file=sys.stderr)
-        return pytest.ExitCode.NO_TESTS_COLLECTED
     directory, lock = new_run(config.option.run_dir, settings.fs)
     plan.write(directory, trials)
     planned = PlannedRun(directory)
@@ -62,7 +59,6 @@ def _plan_run(config: pytest.Config) -> int | None:
         )
     if workers == 0 or config.option.collectonly:
         config.pluginmanager.register(WorkerPlugin(planned, "guest", alone=True), "conformance-worker")
-    return None
 
 
 def settings_of(config: pytest.Config) -> Settings:
@@ -124,14 +120,6 @@ def _quiet(config: pytest.Config, settings: Settings) -> None:
 def _register_tags(config: pytest.Config) -> None:
     for tag, meaning in TAGS.items():
         config.addinivalue_line("markers", f"{tag}: {meaning}")
-
-
-def _nothing(plan: Plan) -> str:
-    """Why no trial is left."""
-    if not plan.not_run:
-        return "no trial was selected. `conformance list --fs=...` shows what exists."
-    reasons = dict.fromkeys(item.reason for item in plan.not_run)
-    return f"no trial ran: all {len(plan.not_run)} that were selected are not applicable.\n  " + "\n  ".join(reasons)
 
 
 def _progress(what: str) -> None:

@@ -29,7 +29,7 @@ class WorkerPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Starts the guest before anything is collected, so that it boots meanwhile."""
-        if not session.config.option.collectonly:
+        if self.planned.plan.entries and not session.config.option.collectonly:
             if not self._alone:
                 signals.leave_on_term(pytest.ExitCode.INTERRUPTED)
                 signals.term_when_parent_dies()

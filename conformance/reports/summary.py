@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -17,6 +17,8 @@ from conformance.reports.words import PLURALS, STYLES, duration
 
 EXPLAINED = 20
 """Failures that are explained in full; the others get a line each."""
+REASONS = 12
+"""Reasons why something did not run that are told; all of them are in the run's events, and with pytest's -rs."""
 
 Explain = Callable[[Judged, int], str]
 """The explanation of a verdict in rich's markup, for a width."""
@@ -29,36 +31,67 @@ def print_summary(console: Console, state: RunState, explain: Explain, where: st
 
 
 def _parts(console: Console, state: RunState, explain: Explain, where: str) -> Iterator[RenderableType]:
-    red = [event for event in state.judged if event.red]
-    for number, event in enumerate(red[:EXPLAINED], 1):
-        yield Rule(f"{number} of {len(red)}", style=STYLES[outcome(event)])
-        yield Text.from_markup(explain(event, console.width))
-    if len(red) > EXPLAINED:
-        yield Rule(f"{len(red) - EXPLAINED} more", style="bold red")
-        for event in red[EXPLAINED:]:
-            yield _line(event)
+    groups = _alike([event for event in state.judged if event.red])
+    for number, group in enumerate(groups[:EXPLAINED], 1):
+        first, *others = group
+        yield ""
+        yield Rule(f"{number} of {len(groups)}", style=STYLES[outcome(first)], align="left")
+        yield Text.from_markup(explain(first, console.width))
+        if others:
+            yield ""
+            yield Text("the same in:", "bold")
+            yield from (Text(f"  {event.run}") for event in others)
+    rest = groups[EXPLAINED:]
+    if rest:
+        yield ""
+        yield Rule(f"{len(rest)} more", style="bold red", align="left")
+        yield _listed((STYLES[outcome(event)], outcome(event), _told(event)) for group in rest for event in group)
     yield from _noted(state)
     yield from _known(state)
     yield from _not_run(state)
     if state.judged or state.not_run:
         yield ""
         yield _table(state)
+    if state.started and not state.started.trials:
+        what = (
+            f"all {len(state.not_run)} that were selected are not applicable" if state.not_run else "none was selected"
+        )
+        yield ""
+        yield Text(f"No trial ran: {what}. `conformance list --fs=...` shows what there is.", "bold yellow")
     yield from _foot(state, where)
 
 
-def _line(event: Judged) -> Text:
-    kind = outcome(event)
-    return Text.assemble((f"{kind:<8}", STYLES[kind]), f"{event.run}: {first_words(event.verdict)}")
+def _alike(events: list[Judged]) -> list[list[Judged]]:
+    """Red verdicts that differ in nothing but the target or the repetition, together; in the order of their names."""
+    groups: dict[object, list[Judged]] = defaultdict(list)
+    for event in sorted(events, key=lambda event: event.run):
+        found = tuple((finding.what, finding.step, finding.subject) for finding in event.verdict.findings)
+        groups[(event.verdict.trial.rpartition("@")[0], event.verdict.kind, found)].append(event)
+    return list(groups.values())
+
+
+def _listed(rows: Iterable[tuple[str, str, str]]) -> Table:
+    """Lines of a word in a style and a text, which is folded beside it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for style, word, text in rows:
+        table.add_row(Text(f"  {word}", style), Text(text))
+    return table
+
+
+def _told(event: Judged) -> str:
+    return f"{event.run}: {first_words(event.verdict)}"
 
 
 def _noted(state: RunState) -> Iterator[RenderableType]:
     noted = [event for event in state.judged if outcome(event) == "noted"]
     if noted:
         yield ""
-        yield Text(f"{len(noted)} broken SHOULD (red only with --profile=strict):", "bold")
-        for event in noted:
-            told = f"{event.rule}  {event.run}: {first_words(event.verdict)}"
-            yield Text.assemble(("  noted   ", STYLES["noted"]), told)
+        yield Text("Broken, but only a SHOULD (red with --profile=strict):", "bold")
+        yield _listed(
+            (STYLES["noted"], event.rule, _told(event)) for event in sorted(noted, key=lambda event: event.run)
+        )
 
 
 def _known(state: RunState) -> Iterator[RenderableType]:
@@ -69,22 +102,48 @@ def _known(state: RunState) -> Iterator[RenderableType]:
             groups[(event.known or event.rule, event.verdict.reason)].append(event)
     if groups:
         yield ""
-        yield Text("Known deviations:", "bold")
-    for (name, reason), events in sorted(groups.items()):
-        targets = ", ".join(sorted({event.target for event in events}))
-        trials = f"{len(events)} trial{'s' if len(events) > 1 else ''}"
-        told = reason.partition(": ")[2] if events[0].known else reason
-        yield Text.assemble(("  known   ", STYLES["known"]), (name, "bold"), f" ({trials}; {targets}): {told}")
+        yield Text("Known deviations (`conformance findings` tells more):", "bold")
+        yield _listed(
+            (STYLES["known"], name, _shown(reason, group)) for (name, reason), group in sorted(groups.items())
+        )
+
+
+def _shown(reason: str, events: list[Judged]) -> str:
+    told = reason.partition(": ")[2] if events[0].known else reason
+    return f"{_trials(len(events))} of {_targets(event.target for event in events)}: {told}"
 
 
 def _not_run(state: RunState) -> Iterator[RenderableType]:
-    """Reasons, each with how many trials or cases it keeps from running."""
-    reasons = Counter(item.reason for item in state.not_run)
-    if reasons:
-        yield ""
-        yield Text("Not applicable:", "bold")
-    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-        yield Text(f"  {count:>4}  {reason}", "dim")
+    """Reasons, each with how many trials or cases it keeps from running, and on which targets."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for item in state.not_run:
+        for part in dict.fromkeys(item.reason.split("; ")):
+            groups[part.removeprefix(f"{item.target} ")].append(item.target)
+    if not groups:
+        return
+    yield ""
+    yield Text("Not applicable:", "bold")
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    yield _listed(
+        ("dim", f"{len(targets):>4}", f"{_targets(targets)}: {reason}") for reason, targets in ordered[:REASONS]
+    )
+    if len(ordered) > REASONS:
+        yield Text(f"        and {len(ordered) - REASONS} other reasons, which -rs tells", "dim")
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial{'' if count == 1 else 's'}"
+
+
+def _targets(targets: Iterable[str]) -> str:
+    """Names of targets, each once; several variants of one file system behind its name."""
+    variants: dict[str, list[str]] = defaultdict(list)
+    for target in sorted(set(targets)):
+        name, _, variant = target.partition(":")
+        variants[name].append(variant)
+    return ", ".join(
+        f"{name}:{names[0]}" if len(names) == 1 else f"{name} ({', '.join(names)})" for name, names in variants.items()
+    )
 
 
 def _table(state: RunState) -> Table:
