@@ -1,7 +1,7 @@
 """Lint: everything in a corpus that is wrong, and everything that is there for nothing.
 
-Every trial of every case is built, for every target and on both sides of every kernel
-release that the corpus speaks of.
+Every trial of every case is built, for every target, what it cannot show yet included, and
+on both sides of every kernel release that the corpus speaks of.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OLDEST = "0.1"
 def lint(corpus: Corpus) -> list[Problem]:
     """All that is wrong, sorted by place. An empty list means that the corpus can be used."""
     found = {Problem(error.where, error.problem) for error in corpus.errors}
-    variants = [variant for target in corpus.targets.values() for variant in target.variants]
+    variants = [variant.with_awaited() for target in corpus.targets.values() for variant in target.variants]
     releases = _releases(corpus)
     names: dict[str, str] = {}
     """Trials that can run, and the rule of each."""
@@ -146,24 +146,33 @@ def _parts(case: Case) -> Iterator[tuple[str, object]]:
 
 
 def _choices(case: Case) -> set[tuple[str, str]]:
-    """The places and keys of all choices."""
-    return {(place, key) for place, value in _parts(case) for key in _keys(value)}
+    """The places and keys of choices that these targets must decide.
+
+    One about what a target offers is for targets of others, too, so that not every key needs to be taken here."""
+    return {
+        (place, key)
+        for place, value in _parts(case)
+        for choice in _tables(value)
+        if not any(atom.subject == "offers" for key in choice if key != OTHERWISE for atom in parse_condition(key))
+        for key in choice
+    }
 
 
-def _keys(value: object) -> Iterator[str]:
+def _tables(value: object) -> Iterator[Mapping[str, object]]:
+    """All choices in a value."""
     if isinstance(value, list):
         for item in value:
-            yield from _keys(item)
+            yield from _tables(item)
     elif isinstance(value, dict):
         if is_choice(value):
-            yield from value
+            yield value
         for item in value.values():
-            yield from _keys(item)
+            yield from _tables(item)
 
 
 def _conditions(case: Case) -> set[str]:
     """All conditions of a case."""
-    found = {key for _, value in _parts(case) for key in _keys(value) if key != OTHERWISE}
+    found = {key for _, value in _parts(case) for choice in _tables(value) for key in choice if key != OTHERWISE}
     found |= {str(step["when"]) for step in case.steps if "when" in step}
     return found | set(case.not_applicable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from conformance.corpus.files import Table, known_keys, label, read_toml, typed
@@ -15,7 +15,7 @@ from conformance.errors import CorpusError, UnknownName, UsageError, unknown_nam
 from kernel.setup import FileSystem
 
 _VARIANT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-_BASE = ("title", "kind", "block", "mkfs", "check", "mount_options", "packages", "offers", "variants")
+_BASE = ("title", "kind", "block", "mkfs", "check", "mount_options", "packages", "offers", "awaited", "variants")
 _OWN = ("title", "block", "mkfs", "check", "mount_options", "offers", "without")
 
 
@@ -34,6 +34,8 @@ class Variant:
     """Debian packages that have its tools."""
     first: bool = False
     """The variant that the quick set runs on."""
+    awaited: Mapping[str, str] = field(default_factory=dict)
+    """Abilities that the file system has and this variant cannot show, with the reason."""
 
     @property
     def name(self) -> str:
@@ -49,8 +51,13 @@ class Variant:
         """Why the ability is not offered, for people."""
         found = self.offers.get(ability)
         if found is None:
-            return f"{self.name} does not offer {ability}"
+            reason = self.awaited.get(ability)
+            return f"{self.name} does not offer {ability}" + (f": {reason}" if reason else "")
         return f"{self.name} offers {ability} on kernels {found}, this is {release or 'a newer one'}"
+
+    def with_awaited(self) -> Variant:
+        """As it would be if it could show what is awaited: lint builds the trials for that too."""
+        return replace(self, offers={**dict.fromkeys(self.awaited, parse_range("")), **self.offers})
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +93,9 @@ def read_target(path: Path, root: Path | None = None) -> Target:
     table = read_toml(path, root)
     _refuse(known_keys(table, _BASE, where))
     variants = _table(table, "variants", where) or {"default": {}}
-    base = {key: item for key, item in table.items() if key not in ("offers", "variants")}
+    base = {key: item for key, item in table.items() if key not in ("offers", "awaited", "variants")}
     common_offers = _offers(table, where)
+    awaited = _awaited(table, where)
     made: list[Variant] = []
     for name, own in variants.items():
         place = f"{where}: variant {name!r}"
@@ -96,7 +104,9 @@ def read_target(path: Path, root: Path | None = None) -> Target:
         if not isinstance(own, dict):
             raise CorpusError(place, f"expected a table [variants.{name}]")
         _refuse(known_keys(own, _OWN, place))
-        made.append(_variant(path.stem, name, base, own, common_offers, place, first=not made))
+        variant = _variant(path.stem, name, base, own, common_offers, place, first=not made)
+        missing = {ability: reason for ability, reason in awaited.items() if ability not in variant.offers}
+        made.append(replace(variant, awaited=missing))
     return Target(path.stem, str(table["title"]), tuple(made), where)
 
 
@@ -138,6 +148,18 @@ def _offers(table: Table, where: str) -> dict[str, KernelRange]:
             found[ability] = parse_range(kernels)
         except ValueError as error:
             raise CorpusError(place, str(error)) from None
+    return found
+
+
+def _awaited(table: Table, where: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for ability, reason in _table(table, "awaited", where).items():
+        place = f"{where}, key 'awaited.{ability}'"
+        if ability not in ABILITIES:
+            raise CorpusError(place, unknown_name("ability", ability, ABILITIES))
+        if not isinstance(reason, str) or not reason.strip():
+            raise CorpusError(place, f"expected the reason why it cannot be shown, found {reason!r}")
+        found[ability] = reason
     return found
 
 

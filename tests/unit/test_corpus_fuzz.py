@@ -47,7 +47,7 @@ def places(value: object, before: Path_) -> list[Path_]:
 WAYS = places(SEED, [])[1:]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(WAYS), values, st.sampled_from(["replace", "remove", "add"])), max_size=3))
 def test_any_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[tuple[Path_, object, str]]) -> None:
     table = copy.deepcopy(SEED)

@@ -77,6 +77,19 @@ def test_problem(tmp_path: Path, case: str, files: dict[str, str], expected: str
     assert any(expected in problem for problem in problems), "\n".join(problems) or "no problem was found"
 
 
+def test_what_is_awaited_counts_as_offered(tmp_path: Path) -> None:
+    case = HEAD + "[matrix]\nvia = ['move_ext', 'swapext']\n" + STEPS.replace('"move_ext"', '"{via}"')
+    target = TARGET.replace("[offers]", '[awaited]\nswapext = "no tool yet"\n[offers]')
+    assert found(tmp_path, case, targets__fs=target) == []
+    wrong = case + "expect = { 'via=swapext' = 'EBUZY', otherwise = 'OK' }\n"
+    assert any("unknown result 'EBUZY'" in problem for problem in found(tmp_path, wrong, targets__fs=target))
+
+
+def test_a_choice_about_what_is_offered_is_for_targets_of_others_too(tmp_path: Path) -> None:
+    case = CASE + "expect = { 'offers=move_ext' = 'OK', otherwise = 'EOPNOTSUPP' }\n"
+    assert found(tmp_path, case) == []
+
+
 def test_an_error_is_told_once_for_all_trials(tmp_path: Path) -> None:
     case = CASE.replace("data:16b", "data:{n}b", 1) + '[[steps]]\ndo="fsync"\nfile="x"\n[matrix]\nn = [1, 2, 3]\n'
     assert found(tmp_path, case) == [

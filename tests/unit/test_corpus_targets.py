@@ -59,6 +59,8 @@ def test_the_block_is_filled_in_and_the_device_is_left(tmp_path: Path) -> None:
         ('clone = ">=6.5"', 'clone = "new"', "key 'offers.clone': expected a range of kernels"),
         ('clone = ">=6.5"', "clone = 6.5", "key 'offers.clone': expected a range of kernels"),
         ('without = ["clone"]', 'without = ["handle"]', "unknown ability of this target 'handle'"),
+        ("[offers]", "[awaited]\nfly = 'no'\n[offers]", "key 'awaited.fly': unknown ability 'fly'"),
+        ("[offers]", "[awaited]\nhandle = ''\n[offers]", "key 'awaited.handle': expected the reason why"),
         ('without = ["clone"]', "kind = 'xfs'", "variant 'small': unknown key 'kind'"),
         ("[variants.small]", '[variants."a b"]', "expected a name of small letters"),
         ("[variants.big]\n\n[variants.small]", "variants = 3\n[other]", "unknown key"),
@@ -76,6 +78,17 @@ def test_what_is_wrong_with_a_target_is_told(tmp_path: Path, old: str, new: str,
 def test_a_target_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="cannot be read: No such file"):
         read_target(tmp_path / "fs.toml")
+
+
+def test_what_is_awaited_is_told_with_its_reason(tmp_path: Path) -> None:
+    write(tmp_path, fs=TARGET.replace("[offers]", '[awaited]\nclone = "no tool yet"\nhandle = "no tool yet"\n[offers]'))
+    big, small = read_target(tmp_path / "fs.toml").variants
+    assert big.why_not("handle", None) == "fs:big does not offer handle: no tool yet"
+    assert big.why_not("clone", "6.1.0") == "fs:big offers clone on kernels >=6.5, this is 6.1.0"
+    assert small.why_not("clone", "6.1.0") == "fs:small does not offer clone: no tool yet"
+    assert not small.offers_at("clone", None)
+    assert small.with_awaited().offers_at("clone", None)
+    assert not big.with_awaited().offers_at("clone", "6.1.0")
 
 
 def test_selection(target: Target, tmp_path: Path) -> None:
