@@ -41,6 +41,11 @@ from kernel.pattern import ZERO
 from kernel.protocol import Kernel, Outcome
 from kernel.setup import FileSpec, Segment
 
+TOLD_FIRST = 200
+"""Passes of a looping actor that are all told."""
+TOLD_EVERY = 1_000_000
+"""Nanoseconds: after those, one pass is told in this time."""
+
 Emit = Callable[[Event], None]
 
 BYSTANDER = "bystander"
@@ -165,17 +170,35 @@ class _Run:
 
 
 def act(kernel: Kernel, actor: Actor, stopped: Callable[[], bool], report: Callable[[str], None]) -> None:
-    """What an actor does, in its own process: its steps once, or until it is told to stop."""
-    turn = 0
+    """What an actor does, in its own process: its steps once, or until it is told to stop.
+
+    A loop may go round a hundred thousand times. Its first passes are all told; after that its last one, one in
+    every `TOLD_EVERY`, and each that found what none before it had found.
+    """
+    known: set[tuple[object, ...]] = set()
+    turn, told = 0, 0
     while True:
+        passed: list[Stepped] = []
         for step in actor.steps:
             began = time.monotonic_ns()
             outcome = kernel.perform(step.call, actor.name, turn)
-            ended = time.monotonic_ns()
-            report(json.dumps(encode(Stepped(step.number, outcome, began, ended, actor.name, turn))))
+            passed.append(Stepped(step.number, outcome, began, time.monotonic_ns(), actor.name, turn))
+        over = not actor.loop or stopped()
+        new = {_found(event) for event in passed} - known
+        known |= new
+        if over or new or turn < TOLD_FIRST or passed[-1].ended - told >= TOLD_EVERY:
+            told = passed[-1].ended
+            for event in passed:
+                report(json.dumps(encode(event)))
         turn += 1
-        if not actor.loop or stopped():
+        if over:
             return
+
+
+def _found(event: Stepped) -> tuple[object, ...]:
+    """What a step of an actor found, without the number of the pass that wrote it."""
+    seen = tuple((run.source, run.at, run.length) for run in event.outcome.seen)
+    return (event.step, event.outcome.result, *sorted(event.outcome.values.items()), seen)
 
 
 def _reported(line: str, actor: str) -> Stepped:

@@ -22,7 +22,7 @@ class Actor:
 
     pid: int
     reports: int
-    """The reading end of a pipe on which it writes lines."""
+    """A file in memory to which it adds lines. Not a pipe: it would wait when that is full, and stop racing."""
     stop: mmap.mmap
     """One shared byte: not 0 tells it to stop."""
 
@@ -30,17 +30,15 @@ class Actor:
     def start(cls, body: ActorBody) -> Actor:
         """Forks. The child inherits every descriptor and mapping."""
         stop = mmap.mmap(-1, mmap.PAGESIZE)
-        reader, writer = os.pipe()
+        reports = os.memfd_create("reports")
         pid = os.fork()
         if pid == 0:
             try:
-                os.close(reader)
                 catch_faults()
-                body(lambda: stop[0] != 0, lambda line: _report(writer, line))
+                body(lambda: stop[0] != 0, lambda line: _report(reports, line))
             finally:
                 os._exit(0)
-        os.close(writer)
-        return cls(pid, reader, stop)
+        return cls(pid, reports, stop)
 
     def blocked(self) -> Outcome:
         """OK when it sleeps without waking up through all samples; RUNNING when not; ENDED.
@@ -68,9 +66,10 @@ class Actor:
     def finish(self) -> tuple[str, ...]:
         """Tells it to stop, waits for its end, and returns the lines it reported."""
         self.stop[0] = 1
-        with os.fdopen(self.reports, "rb") as lines:
-            text = lines.read().decode()
         os.waitpid(self.pid, 0)
+        with os.fdopen(self.reports, "rb") as lines:
+            lines.seek(0)
+            text = lines.read().decode()
         self.stop.close()
         return tuple(text.splitlines())
 
