@@ -11,6 +11,7 @@ What may legally differ:
 - Space allocated behind the end of a file, and st_blocks, may change when a file is closed: maps are
   compared up to the end of the file, and st_blocks is left to the checker.
 - Delayed and dirty places may get another mapping between "end" and "flushed" (`extents.Tolerance`).
+- A swap area that was still active at the end is deactivated; flags that forbid it are cleared for that.
 - btrfs may mark a file as not worth compressing at writeback.
 - Times are compared on ext4, xfs and btrfs, which stamp a mapped store at its page fault.
 - Places on the device are compared on those three too; others (f2fs) may move what they clean up.
@@ -69,11 +70,22 @@ def _file(bench: Bench, file: str) -> None:
             fields = [field for field in fields if field not in changes.TIMES]
         if file in history.swapped and before.at in ("end", "flushed"):
             fields.remove("content")
+        if before.at == "end" and _was_deactivated(bench, file) and old.flags & _KEPT_FROM_WRITING:
+            fields = [field for field in fields if field not in ("flags", "ctime")]
         if before.at == "end":
             old, new = _without_nocomp(bench, old), _without_nocomp(bench, new)
         tolerance = _tolerance(bench, before, old, file)
         for change in changes.changes(old, new, bench.block, tuple(fields), tolerance):
             _find(bench, before, after, file, change.what, change.expected, change.observed)
+
+
+_KEPT_FROM_WRITING = 0x30
+"""FS_IMMUTABLE_FL and FS_APPEND_FL."""
+
+
+def _was_deactivated(bench: Bench, file: str) -> bool:
+    settled = bench.record.settled
+    return settled is not None and f"swapoff {file}" in settled.undone
 
 
 def _without_nocomp(bench: Bench, state: FileState) -> FileState:

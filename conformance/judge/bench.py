@@ -69,6 +69,14 @@ class Bench:
         )
 
     @cached_property
+    def last_passes(self) -> dict[str, int]:
+        """The number of the last pass of every actor that told of one."""
+        found: dict[str, int] = {}
+        for done in self.record.passes:
+            found[done.actor] = max(done.turn, found.get(done.actor, 0))
+        return found
+
+    @cached_property
     def in_place(self) -> bool:
         """Whether the file system overwrites written data where it is."""
         return self.kind in IN_PLACE

@@ -156,8 +156,10 @@ def initial(spec: FileSpec, block: int) -> Runs:
     return joined(runs)
 
 
-def from_pieces(pieces: Iterable[Piece], files: Mapping[str, Runs]) -> Runs:
-    """The content that pieces describe. A file's name means what it held when it was made, holes as zeros."""
+def from_pieces(pieces: Iterable[Piece], files: Mapping[str, Runs], last: Mapping[str, int] | None = None) -> Runs:
+    """The content that pieces describe. A file's name means what it held when it was made, holes as zeros.
+
+    `last` has the number of the last pass of every actor."""
     runs: list[Run] = []
     for piece in pieces:
         if piece.source in (ZERO, ANY):
@@ -167,7 +169,7 @@ def from_pieces(pieces: Iterable[Piece], files: Mapping[str, Runs]) -> Runs:
         runs.extend(held)
         rest = piece.length - length_of(held)
         if rest:
-            version = 0 if piece.source in files else SOME
+            version = 0 if piece.source in files else (last or {}).get(piece.source, SOME) if piece.last else SOME
             runs.append(Run(piece.source, version, piece.at + length_of(held), rest))
     return joined(runs)
 

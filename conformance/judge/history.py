@@ -53,6 +53,7 @@ CLEAN: frozenset[type[Call]] = frozenset(
         calls.Swapon,
         calls.Swapoff,
         calls.SwapLoad,
+        calls.SwaponOther,
         calls.Start,
         calls.Blocked,
         calls.Stop,

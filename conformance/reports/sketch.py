@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Annotated, get_args, get_origin
 
 from conformance.model.codec import hints
-from conformance.model.trial import Step
 from kernel.calls import Call
 from kernel.state import Extent
 from kernel.units import WHOLE, ActorName, Bytes, CookieName, FdName, FileName, MapName, NewName, Span
@@ -18,13 +17,8 @@ MARKS = {"hole": ".", "unwritten": "u", "delalloc": "d", "shared": "s", "data": 
 """How a bar shows a block, or the blocks that one character stands for."""
 
 
-def step_text(step: Step, block: int) -> str:
-    """A step as a case has it: "exchange via=swapext target=target donor=donor". Names are told even by default."""
-    return call_text(step.call, block)
-
-
 def call_text(call: Call, block: int) -> str:
-    """A call with its fields."""
+    """A call as a case has it: "exchange via=swapext target=target donor=donor". Names are told even by default."""
     cls: type = type(call)
     kinds = hints(cls)
     words = [call.do]
