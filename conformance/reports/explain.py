@@ -59,11 +59,21 @@ class Line(NamedTuple):
     style: str = ""
 
 
-def explain(trial: Trial, verdict: Verdict, *, trace: Trace | None = None, repeat: str = "", width: int = 80) -> str:
-    """The explanation as plain text, without a newline at its end.
+def explain(
+    trial: Trial,
+    verdict: Verdict,
+    *,
+    trace: Trace | None = None,
+    repeat: str = "",
+    width: int = 80,
+    markup: bool = False,
+) -> str:
+    """The explanation as plain text, or in rich's markup, without a newline at its end.
 
     `width` in characters; `repeat` is the command that makes just this trial again.
     """
+    if markup:
+        return explain_styled(trial, verdict, trace=trace, repeat=repeat, width=width).markup
     page = _Page(trial, verdict, trace, repeat, max(width, MIN_WIDTH))
     return "\n".join(line.text for line in page.lines())
 

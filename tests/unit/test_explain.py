@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 from tracekit import (
     RULE,
     TARGET,
@@ -111,6 +112,21 @@ def test_nothing_that_is_quoted_is_taken_for_a_tag(observed: str, reason: str) -
     finding = Finding("content", 2, "[/target]", "[bold]x", observed, "[i]because", "SHOULD")
     verdict = Verdict(OF.name, "fail", (finding,), reason=reason, console=(observed,))
     assert explain_styled(OF, verdict, repeat=reason).plain == explain(OF, verdict, repeat=reason)
+
+
+def test_markup_says_the_same() -> None:
+    of, verdict, trace = failed()
+    marked = explain(of, verdict, trace=trace, repeat=COMMAND, markup=True)
+    assert "[bold red]FAIL: a promise was broken[/bold red]" in marked
+    assert Text.from_markup(marked).plain == explain(of, verdict, trace=trace, repeat=COMMAND)
+
+
+@given(st.text(alphabet="[]/ab=\\ ", max_size=40), st.text(alphabet="[]/bold", max_size=20))
+def test_quoted_brackets_do_no_harm_to_markup(observed: str, reason: str) -> None:
+    finding = Finding("content", 2, "[/target]", "[bold]x", observed, "[i]because", "SHOULD")
+    verdict = Verdict(OF.name, "fail", (finding,), reason=reason, console=(observed,))
+    marked = Text.from_markup(explain(OF, verdict, repeat=reason, markup=True)).plain
+    assert marked.replace("\\", "") == explain(OF, verdict, repeat=reason).replace("\\", "")
 
 
 @given(st.text(max_size=60))
