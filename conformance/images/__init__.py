@@ -13,10 +13,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from conformance.cachedir import cache_dir, remove_tree, require_directory
-from conformance.errors import ImageError, UnknownName, UsageError
-from conformance.images import agent, cpio, debian, elf, guest_root
-from conformance.images.cache import (
+from conformance.cache import (
     Cache,
     Contents,
     Entry,
@@ -27,6 +24,9 @@ from conformance.images.cache import (
     require_space,
     sha256_of,
 )
+from conformance.cachedir import cache_dir, remove_tree, require_directory
+from conformance.errors import ImageError, UnknownName, UsageError
+from conformance.images import agent, cpio, debian, elf, guest_root
 from conformance.images.recipes import GuestRecipe, KernelRecipe, guest_recipe, kernel_recipes
 from conformance.machines.protocol import BootImage
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.cache import Progress, Provenance, sha256_of
 from conformance.cachedir import cache_dir, require_directory
 from conformance.errors import ImageError, SetupError
-from conformance.images.cache import Progress, Provenance, sha256_of
 
 _TOOLS = {"apt-get": "apt", "dpkg-deb": "dpkg"}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from conformance import images
+from conformance.cache import sha256_of
 from conformance.cachedir import cache_dir
-from conformance.images.cache import sha256_of
 
 KERNEL = "uml-6.1"
 

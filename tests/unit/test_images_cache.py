@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cache import Cache, Contents, Entry, digest, require_space
 from conformance.cachedir import cache_dir, require_directory
 from conformance.errors import ImageError, SetupError
-from conformance.images.cache import Cache, Contents, Entry, digest, require_space
 
 SOURCE = (("package", "1.0", "ab" * 32),)
 

@@ -1,4 +1,4 @@
-"""The cache of images: directories under content keys, made once, checked at every use.
+"""The cache of images and snapshots: directories under content keys, made once, checked at every use.
 
 An entry is the directory `KIND-KEY` with a `record.json` that holds the digest of each of its
 files. It is made beside its place and renamed into it, under a lock, so that parallel workers
