@@ -15,7 +15,7 @@ from conformance.corpus.files import Table, typed
 from conformance.corpus.filespecs import file_spec
 from conformance.corpus.limits import excesses, mib
 from conformance.corpus.names import Names
-from conformance.corpus.quantities import PLACELESS, pieces, quantity, span
+from conformance.corpus.quantities import LAST, PLACELESS, pieces, quantity, span
 from conformance.corpus.rules import Rule
 from conformance.corpus.vocabulary import check_result, numbers_of
 from conformance.corpus.words import ACTOR_STEP_WORDS, MAX_FILES, STEP_WORDS
@@ -119,6 +119,10 @@ class _Builder:
         return later[0]
 
     def _source(self, source: str) -> None:
+        if source.endswith(LAST):
+            if source.removesuffix(LAST) not in self.actors:
+                raise ValueError(unknown_name("actor", source.removesuffix(LAST), self.actors))
+            return
         found = _STEP_SOURCE.fullmatch(source)
         if found is not None:
             number = int(found[1])

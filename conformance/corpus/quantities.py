@@ -7,6 +7,7 @@
               The first "+" separates. A FIRST without unit takes that of COUNT, so "2+1b" begins at block 2.
     layout    KIND:QUANTITY, separated by spaces                     "data:8b hole:4b unwritten:4b"
     pieces    SOURCE:RANGE, or zero, any, swap_header with :QUANTITY "donor:0+4b step2:4b+1b zero:2b any:4b"
+              ACTOR.last:RANGE is what the actor wrote in its last pass
 
 All functions raise ValueError with what was expected and what was found.
 """
@@ -26,6 +27,8 @@ _TERM = re.compile(r"(\d+)([a-z]*)")
 _UNITS = {"": 1, "byte": 1, "bytes": 1, "p": PAGE, "k": 1 << 10, "m": 1 << 20, "b": 0}
 PLACELESS = ("zero", "any", "swap_header")
 """Sources of pieces that are the same wherever they are."""
+LAST = ".last"
+"""Behind the name of an actor: what it wrote in its last pass."""
 MAX = (1 << 63) - 1
 """The last position that a file can have."""
 
@@ -108,7 +111,7 @@ def pieces(text: str, block: int, check: Callable[[str], None]) -> tuple[Piece, 
     found: list[Piece] = []
     for word in text.split():
         source, colon, where = word.partition(":")
-        if not colon or not NAME.fullmatch(source):
+        if not colon or not NAME.fullmatch(source.removesuffix(LAST)):
             raise ValueError(f'expected pieces such as "donor:0+4b zero:2b", found {word!r}')
         if source in PLACELESS:
             found.append(Piece(source, 0, _sum(where, block)))
@@ -117,7 +120,7 @@ def pieces(text: str, block: int, check: Callable[[str], None]) -> tuple[Piece, 
             at = _span(where, block)
             if at.length < 0:
                 raise ValueError(f"expected a range with an end, found {word!r}")
-            found.append(Piece(source, at.offset, at.length))
+            found.append(Piece(source.removesuffix(LAST), at.offset, at.length, source.endswith(LAST)))
         if found[-1].length == 0:
             raise ValueError(f"expected a piece longer than 0, found {word!r}")
     if not found:

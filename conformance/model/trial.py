@@ -37,11 +37,14 @@ class RuleText:
 class Piece:
     """`length` bytes of a file's content: what `source` holds or held from `at` on.
 
-    `source` is a file (its initial content), "stepN", an actor, "zero" or "any"; `at` in bytes."""
+    `source` is a file (its initial content), "stepN", an actor, "zero" or "any"; `at` in bytes.
+    """
 
     source: str
     at: int
     length: int
+    last: bool = False
+    """Of an actor: what it wrote in its last pass, and in no other."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Layout:
 class Claim:
     """What must hold for one file, compared with a moment before. None says nothing.
 
-    Contents and layouts are alternatives: one of them must hold."""
+    Contents and layouts are alternatives: one of them must hold.
+    """
 
     file: str
     since: int = 0
