@@ -13,13 +13,15 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 AT_EMPTY_PATH = 0x1000
 STATX_BASIC_AND_BTIME = 0xFFF
+_PREFERRED = {errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN", 524: "ENOTSUPP"}
+"""Where Python knows several names for a number, or none."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _STATX_TIME = struct.Struct("=qI4x")
 
 
 def errno_name(number: int) -> str:
-    """EBUSY for 16."""
-    return errno.errorcode.get(number, {524: "ENOTSUPP"}.get(number, f"errno {number}"))
+    """The name of an errno as the kernel's headers and manual pages use it: EBUSY for 16."""
+    return _PREFERRED.get(number) or errno.errorcode.get(number, f"errno {number}")
 
 
 def _function(
@@ -59,6 +61,8 @@ mprotect = _function("mprotect", ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 mlock = _function("mlock", ctypes.c_void_p, ctypes.c_size_t)
 syncfs = _function("syncfs", ctypes.c_int)
 reboot = _function("reboot", ctypes.c_int)
+sethostname = _function("sethostname", ctypes.c_char_p, ctypes.c_size_t)
+syscall = _function("syscall", ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_long, result=ctypes.c_long)
 sigaction = _function("sigaction", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _statx = _function("statx", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
 _ioctl_word = _function("ioctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
