@@ -223,7 +223,10 @@ class Clone(Call):
 @_call
 @dataclass(frozen=True)
 class Dedupe(Call):
-    """Makes two files share what is the same in both: FIDEDUPERANGE. A differing range answers DIFFERS."""
+    """Makes two files share what is the same in both: FIDEDUPERANGE. A differing range answers DIFFERS.
+
+    Answers `moved` (bytes that are shared now).
+    """
 
     do = "dedupe"
     observed = True
@@ -241,7 +244,7 @@ class Dedupe(Call):
 @_call
 @dataclass(frozen=True)
 class CopyRange(Call):
-    """Copies inside the kernel with copy_file_range(2)."""
+    """Copies inside the kernel with copy_file_range(2). Answers `moved` (bytes)."""
 
     do = "copy_range"
     observed = True

@@ -78,7 +78,10 @@ def read_all(fd: int, span: Span, *, direct: bool = False) -> bytes:
 
 
 def _direct_fd(world: World, name: str, access: int) -> int:
-    """A descriptor of the same file with O_DIRECT, opened through /proc so that no name is needed."""
+    """A descriptor of the same file with O_DIRECT: a copy where it has that already (one opened by handle stays what
+    it is), else opened through /proc so that no name is needed."""
+    if fcntl.fcntl(world.fd(name), fcntl.F_GETFL) & os.O_DIRECT:
+        return os.dup(world.fd(name))
     return os.open(f"/proc/self/fd/{world.fd(name)}", access | os.O_DIRECT | os.O_CLOEXEC)
 
 
