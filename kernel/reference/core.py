@@ -1,0 +1,338 @@
+"""The ground of a file system: mounts, inodes and names, transactions, allocation.
+
+Memory is what calls see; `disk` is what a crash leaves. The one becomes the other by
+transactions alone, and no transaction may be started by whoever is writing pages out to swap:
+it would wait for memory that it is itself to free.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kernel.reference.forks import WRITTEN, Fork, TreeBlock, build, levels
+from kernel.reference.inode import Inode
+from kernel.reference.log import Disk, Record, Transaction
+from kernel.reference.personality import Personality
+from kernel.reference.space import Space
+from kernel.reference.tasks import Deadlock, Scheduler
+
+SWAP_IO = "swap I/O"
+"""The context of whoever moves pages to or from a swap area: reclaim."""
+RESERVATION = 64
+"""Units of the log that a transaction reserves."""
+LOG_CAPACITY = 2048
+FIRST_INODE = 131
+INODES = 65536
+ROOT_SLOTS = 8
+"""Children that the root of a tree, in the inode, can have."""
+
+
+class Crash(Exception):
+    """The machine lost its power, because a test said so."""
+
+
+class Clock:
+    """Stamps files: moves by ticks, and stands still within one, as the kernel's coarse clock does."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000 * 10**9
+        self.granularity = 4_000_000
+        """Nanoseconds."""
+
+    def tick(self) -> None:
+        """Moves on visibly."""
+        self.now += 10**9
+
+    def step(self) -> None:
+        """A call takes a microsecond."""
+        self.now += 1000
+
+    def coarse(self) -> int:
+        """The time that files are stamped with."""
+        return self.now - self.now % self.granularity
+
+
+class Core:
+    """A file system that can be mounted."""
+
+    def __init__(
+        self,
+        personality: Personality,
+        block: int,
+        blocks: int,
+        tasks: Scheduler,
+        clock: Clock,
+        say: Callable[[str], None],
+    ) -> None:
+        self.personality, self.block, self.tasks, self.clock, self.say = personality, block, tasks, clock, say
+        self.disk = Disk(blocks, block, LOG_CAPACITY)
+        self.blocks = blocks
+        self.mounted = self.shut = self.frozen = self.read_only = False
+        self.inodes: dict[int, Inode] = {}
+        self.names: dict[str, int] = {}
+        self.metadata: dict[int, TreeBlock] = {}
+        self.space = Space(blocks, personality.reserved_blocks)
+        self.next_inode = FIRST_INODE
+        self.transaction_now: Transaction | None = None
+
+    # --- mounts -------------------------------------------------------------------------------
+
+    def mount(self) -> None:
+        """Recovers the log, and reads the metadata into memory."""
+        self.disk.recover()
+        home = self.disk.home
+        self.inodes = {number: Inode.of(image) for number, image in home.inodes.items()}
+        for inode in self.inodes.values():
+            inode.data.shaped, inode.attr.shaped = inode.data.extents.changes, inode.attr.extents.changes
+        self.names = dict(home.names)
+        self.metadata = dict(home.blocks)
+        self.space = Space(self.blocks, self.personality.reserved_blocks)
+        self.space.refs.load(home.references.image())
+        self.space.free -= sum(end - start for start, end, _ in self.space.refs)
+        self.next_inode = max([FIRST_INODE - 1, *self.inodes]) + 1
+        self.mounted, self.shut, self.frozen, self.read_only = True, False, False, False
+        for inode in list(self.inodes.values()):
+            if inode.links == 0:
+                self.evict(inode)
+
+    def unmount(self) -> None:
+        """Writes everything home and forgets it. Nothing may be open any more."""
+        if any(inode.swapfile for inode in self.inodes.values()):
+            raise OSError(errno.EBUSY, "a swap area is active")
+        if not self.shut:
+            self.sync()
+            self.disk.checkpoint()
+        self.mounted = False
+        self.inodes, self.names = {}, {}
+
+    def sync(self) -> None:
+        """Writes everything out; the layer above knows what that is."""
+        raise NotImplementedError
+
+    def check_alive(self) -> None:
+        """Raises EIO on a file system that was shut down."""
+        if self.shut:
+            raise OSError(errno.EIO, "shut down")
+
+    # --- transactions -------------------------------------------------------------------------
+
+    def must_not_reclaim(self, what: str) -> None:
+        """Nobody who is writing pages out to swap may do this: it would wait for the memory that it is to free."""
+        context = self.tasks.current.context
+        if SWAP_IO in context:
+            raise Deadlock(what, tuple(context))
+
+    def wait_thawed(self) -> None:
+        """Sleeps while the file system is frozen."""
+        if self.frozen:
+            self.tasks.wait(lambda: not self.frozen, "the thaw")
+
+    @contextmanager
+    def transaction(self, label: str, *inodes: Inode) -> Iterator[Transaction]:
+        """A change that happens wholly or not at all. Inside of another one it is a part of that."""
+        if self.transaction_now is not None:
+            self.transaction_now.join(*inodes)
+            yield self.transaction_now
+            return
+        self.must_not_reclaim(f"transaction ({label})")
+        self.wait_thawed()
+        self.check_alive()
+        self.disk.reserve(RESERVATION)
+        mine = self.transaction_now = Transaction(Record(label))
+        mine.join(*inodes)
+        try:
+            yield mine
+            self._commit(mine)
+        except Crash:
+            raise
+        except BaseException:
+            if mine.dirty:
+                self.shut = True
+                self.say(
+                    f"{self.personality.name}: a dirty transaction ({label}) was cancelled. Shutting down filesystem."
+                )
+            raise
+        finally:
+            self.transaction_now = None
+            self.disk.release(RESERVATION)
+
+    def _commit(self, mine: Transaction) -> None:
+        record = mine.record
+        for inode in mine.joined.values():
+            if inode.number in self.inodes:
+                self.shape(mine, inode)
+                record.inodes[inode.number] = inode.image()
+            elif inode.number not in record.inodes:
+                record.inodes[inode.number] = None
+        self.disk.append(record)
+        for start, count in mine.freed:
+            self.space.busy.put(start, start + count, True)
+        if self.disk.committed == self.disk.crash_at:
+            raise Crash
+
+    def flush_log(self) -> None:
+        """Makes all transactions durable, whereupon freed blocks can be used again."""
+        self.disk.flush()
+        self.space.busy.clear()
+
+    # --- allocation ---------------------------------------------------------------------------
+
+    def allocate(self, into: Transaction, count: int, why: str) -> list[tuple[int, int]]:
+        """Takes blocks: stretches of (first block, length) with `count` blocks in all. Raises ENOSPC."""
+        self.must_not_reclaim(f"allocation ({why})")
+        if count > self.space.available:
+            raise OSError(errno.ENOSPC, "no space left")
+        found: list[tuple[int, int]] = []
+        while count:
+            start, length = self.space.find(count)
+            if not length:
+                self.flush_log()
+                start, length = self.space.find(count)
+            self.space.take(start, length)
+            into.record.references.append((start, length, 1))
+            found.append((start, length))
+            count -= length
+        return found
+
+    def share(self, into: Transaction, start: int, count: int) -> None:
+        """Adds an owner to blocks."""
+        self.space.change(start, count, 1)
+        into.record.references.append((start, count, 1))
+
+    def release(self, into: Transaction, start: int, count: int) -> None:
+        """Takes an owner from blocks, and frees those that have none left."""
+        into.freed += self.space.change(start, count, -1)
+        into.record.references.append((start, count, -1))
+
+    # --- forks --------------------------------------------------------------------------------
+
+    def attribute_bytes(self, inode: Inode) -> int:
+        """What the attributes take: in the inode if they fit beside the smallest data fork."""
+        if not inode.xattrs:
+            return 0
+        return 4 + sum(len(name) + len(value) + 3 for name, value in inode.xattrs.items())
+
+    def attributes_inside(self, inode: Inode) -> bool:
+        """Whether the attributes fit into the inode."""
+        room = self.personality.literal - (
+            48 if self.personality.data_slots is None else self.personality.data_slots * 12
+        )
+        return self.attribute_bytes(inode) <= room
+
+    def slots(self, inode: Inode) -> int:
+        """Extents that the data fork can hold in the inode."""
+        inside = self.attributes_inside(inode)
+        return self.personality.slots(self.attribute_bytes(inode) if inside else 16 if inode.xattrs else 0)
+
+    def shape(self, into: Transaction, inode: Inode) -> None:
+        """Gives the forks the form that they need: attributes inside or in blocks, extents in a list or a tree."""
+        wanted = 0 if self.attributes_inside(inode) else -(-self.attribute_bytes(inode) // (self.block - 64))
+        attributes = inode.attr.extents
+        present = attributes.blocks()
+        if present > wanted:
+            for first, last, (start, _) in attributes.allocated(wanted, present):
+                self.release(into, start, last - first)
+            attributes.drop(wanted, present)
+        elif present < wanted:
+            for start, count in self.allocate(into, wanted - present, "attribute block"):
+                attributes.put(present, present + count, (start, WRITTEN))
+                present += count
+        if self.personality.tree and inode.data.shaped != inode.data.extents.changes:
+            self._shape_tree(into, inode, inode.data)
+            inode.data.shaped = inode.data.extents.changes
+
+    def _shape_tree(self, into: Transaction, inode: Inode, fork: Fork) -> None:
+        """Makes a fork a list or a tree, with as many blocks as it takes."""
+        image = fork.extents.durable()
+        if len(image[0]) <= self.slots(inode):
+            if fork.blocks:
+                self._tree_blocks(into, fork, 0)
+                fork.roots = ()
+            return
+        per_block = self.personality.per_block(self.block)
+        counts = levels(image, per_block, per_block, ROOT_SLOTS)
+        self._tree_blocks(into, fork, sum(counts))
+        made, fork.roots = build(image, fork.blocks, counts, per_block, per_block, inode.number)
+        for number, block in made.items():
+            if self.metadata.get(number) != block:
+                self.log_block(into, number, block)
+
+    def _tree_blocks(self, into: Transaction, fork: Fork, wanted: int) -> None:
+        for number in fork.blocks[wanted:]:
+            self.release(into, number, 1)
+            self.log_block(into, number, None)
+        fork.blocks = fork.blocks[:wanted]
+        if len(fork.blocks) < wanted:
+            for start, count in self.allocate(into, wanted - len(fork.blocks), "tree block"):
+                fork.blocks += tuple(range(start, start + count))
+
+    def log_block(self, into: Transaction, number: int, block: TreeBlock | None) -> None:
+        """Changes a block of metadata."""
+        into.record.blocks[number] = block
+        if block is None:
+            self.metadata.pop(number, None)
+        else:
+            self.metadata[number] = block
+
+    # --- inodes and names ---------------------------------------------------------------------
+
+    def now(self, inode: Inode) -> int:
+        """The time to stamp a change with. A change that follows a look in the same tick is told apart from it."""
+        now = self.clock.coarse()
+        if inode.queried and now <= inode.ctime:
+            now = max(self.clock.now, inode.ctime + 1)
+        inode.queried = False
+        return max(now, inode.ctime)
+
+    def create(self, name: str, mode: int) -> Inode:
+        """A new empty file."""
+        inode = Inode(self.next_inode, self.next_inode * 7919 & 0xFFFFFFFF, 0o100000 | mode)
+        self.next_inode += 1
+        inode.atime = inode.mtime = inode.ctime = inode.btime = self.clock.coarse()
+        if "extents" not in self.personality.flags:
+            inode.flags = 0
+        with self.transaction("create", inode) as into:
+            self.inodes[inode.number] = inode
+            self.set_name(into, name, inode.number)
+        return inode
+
+    def set_name(self, into: Transaction, name: str, number: int | None) -> None:
+        """Gives a name to an inode, or removes it."""
+        into.record.names[name] = number
+        if number is None:
+            del self.names[name]
+        else:
+            self.names[name] = number
+
+    def lookup(self, name: str) -> Inode:
+        """The file of that name; raises ENOENT."""
+        if name not in self.names:
+            raise OSError(errno.ENOENT, name)
+        return self.inodes[self.names[name]]
+
+    def put(self, inode: Inode) -> None:
+        """One descriptor or mapping less. A file without names ends with its last one."""
+        inode.opens -= 1
+        if inode.opens == 0 and inode.links == 0 and self.mounted and not self.shut and inode.number in self.inodes:
+            self.evict(inode)
+
+    def evict(self, inode: Inode) -> None:
+        """Frees a file that has no names."""
+        self.space.unreserve(inode.data.extents.delayed(0, inode.data.extents.end) + self.cow_blocks(inode))
+        with self.transaction("evict", inode) as into:
+            for fork in (inode.data, inode.attr):
+                for first, last, (start, _) in fork.extents.allocated():
+                    self.release(into, start, last - first)
+                self._tree_blocks(into, fork, 0)
+            del self.inodes[inode.number]
+
+    def cow_blocks(self, inode: Inode) -> int:
+        """Blocks that are reserved for new places of data."""
+        return sum(last - first for first, last, _ in inode.cow)
+
+    def sectors(self, inode: Inode) -> int:
+        """st_blocks: data, delayed or not, trees and attributes, in units of 512 bytes."""
+        blocks = inode.data.extents.blocks() + inode.attr.extents.blocks()
+        return (blocks + len(inode.data.blocks)) * (self.block // 512)
