@@ -6,8 +6,7 @@
 
 What may legally differ:
 - With an actor still running at the end, "flushed" is the first state that all else is compared with.
-- The content of a swap area is undefined: it is compared from "dropped" on only. Before that the
-  page cache may hold what was there before `swapon`.
+- The content of a former swap area is undefined, and what was read before `swapon` may stay in the page cache.
 - Space allocated behind the end of a file, and st_blocks, may change when a file is closed: maps are
   compared up to the end of the file, and st_blocks is left to the checker.
 - Delayed and dirty places may get another mapping between "end" and "flushed" (`extents.Tolerance`).
@@ -68,7 +67,7 @@ def _file(bench: Bench, file: str) -> None:
         fields = [field for field in changes.FIELDS if field != "sectors"]
         if bench.kind not in TIMES_KEPT:
             fields = [field for field in fields if field not in changes.TIMES]
-        if file in history.swapped and before.at in ("end", "flushed"):
+        if file in history.swapped:
             fields.remove("content")
         if before.at == "end" and _was_deactivated(bench, file) and old.flags & _KEPT_FROM_WRITING:
             fields = [field for field in fields if field not in ("flags", "ctime")]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from conformance.judge.content import Runs, initial, tail_of
+from conformance.judge.content import Runs, from_pieces, initial, tail_of
 from conformance.judge.extents import Tolerance
 from conformance.judge.history import History
 from conformance.judge.record import BYSTANDER, Moment, Record
-from conformance.model.trial import Level, Trial
+from conformance.model.trial import Level, Piece, Trial
 from conformance.model.verdict import Finding
+from kernel import calls
 from kernel.pattern import Palette
 from kernel.state import FileState
 
@@ -68,12 +69,23 @@ class Bench:
             size=state.size,
         )
 
+    def content(self, pieces: tuple[Piece, ...]) -> Runs:
+        """The content that pieces of this trial describe."""
+        return from_pieces(pieces, self.initial, self.last_passes)
+
     @cached_property
     def last_passes(self) -> dict[str, int]:
-        """The number of the last pass of every actor that told of one."""
+        """The last pass in which each actor wrote or stored something."""
+        writing = {
+            (actor.name, step.number)
+            for actor in self.trial.actors
+            for step in actor.steps
+            if isinstance(step.call, (calls.Write, calls.Store))
+        }
         found: dict[str, int] = {}
         for done in self.record.passes:
-            found[done.actor] = max(done.turn, found.get(done.actor, 0))
+            if (done.actor, done.step) in writing and done.outcome.ok:
+                found[done.actor] = max(done.turn, found.get(done.actor, 0))
         return found
 
     @cached_property

@@ -121,7 +121,7 @@ def _contents(bench: Bench, claim: Claim, since: Moment, after: FileState) -> It
     if not readable(after):
         bench.vacuous.append(f"the content of {claim.file} could not be read: {after.unread}")
         return
-    candidates: list[Runs] = [content.from_pieces(pieces, bench.initial, bench.last_passes) for pieces in claim.content]
+    candidates: list[Runs] = [bench.content(pieces) for pieces in claim.content]
     for name in claim.content_of:
         model = since.state.files.get(name)
         if model is None or not readable(model):

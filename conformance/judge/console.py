@@ -110,6 +110,15 @@ HARMLESS: tuple[Sign, ...] = (
 )
 """Lines that are said of a refusal or a mount, and tell of no fault."""
 
+EVERYDAY: tuple[Sign, ...] = (
+    _sign(r"mounted filesystem|unmounting filesystem|Mounting V\d Filesystem|Unmounting Filesystem", "a mount"),
+    _sign(r"Ending clean mount|disk space caching|using free space tree|checksum algorithm|first mount of", "a mount"),
+    _sign(r"BTRFS: device fsid|enabling (ssd|auto)|using crc32c|has skinny extents|checking UUID tree", "a mount"),
+    _sign(r"drop_caches: \d", "the suite drops the page cache"),
+    _sign(r"Adding \d+k swap on", "a swapon that succeeded"),
+)
+"""Lines that every trial leaves: a verdict keeps them only around a fault."""
+
 TAINTS: dict[int, str] = {
     4: "M: a processor reported a hardware error",
     5: "B: bad page",
@@ -165,6 +174,12 @@ def excerpt(lines: tuple[str, ...], first: int) -> tuple[str, ...]:
     """The lines around the first fault: three before it, and what follows."""
     start = max(0, first - 3)
     return lines[start : start + EXCERPT]
+
+
+def without_everyday(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The last lines that are not what every trial leaves."""
+    kept = [line for line in lines if not any(sign.pattern.search(line) for sign in EVERYDAY)]
+    return tuple(kept[-EXCERPT:])
 
 
 def taints(bits: int) -> tuple[str, ...]:

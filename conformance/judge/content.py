@@ -159,7 +159,8 @@ def initial(spec: FileSpec, block: int) -> Runs:
 def from_pieces(pieces: Iterable[Piece], files: Mapping[str, Runs], last: Mapping[str, int] | None = None) -> Runs:
     """The content that pieces describe. A file's name means what it held when it was made, holes as zeros.
 
-    `last` has the number of the last pass of every actor."""
+    `last` has the last pass in which each actor wrote.
+    """
     runs: list[Run] = []
     for piece in pieces:
         if piece.source in (ZERO, ANY):
@@ -169,7 +170,8 @@ def from_pieces(pieces: Iterable[Piece], files: Mapping[str, Runs], last: Mappin
         runs.extend(held)
         rest = piece.length - length_of(held)
         if rest:
-            version = 0 if piece.source in files else (last or {}).get(piece.source, SOME) if piece.last else SOME
+            known = (last or {}) if piece.last else {}
+            version = 0 if piece.source in files else known.get(piece.source, SOME)
             runs.append(Run(piece.source, version, piece.at + length_of(held), rest))
     return joined(runs)
 

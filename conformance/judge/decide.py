@@ -79,11 +79,11 @@ def _verdict(record: Record, trace: Trace, kind: Kind, reason: str, lines: tuple
 
 
 def _lines(record: Record, first_fault: int | None) -> tuple[str, ...]:
-    """What the kernel printed: around the first fault, or the last of it."""
+    """What the kernel printed: around the first fault, or what is not said in every trial."""
     if record.died is not None and record.died.console:
         return record.died.console
     lines = record.console or ()
-    return lines[-console.EXCERPT :] if first_fault is None else console.excerpt(lines, first_fault)
+    return console.without_everyday(lines) if first_fault is None else console.excerpt(lines, first_fault)
 
 
 # --- the end of a guest -----------------------------------------------------------------------

@@ -81,7 +81,7 @@ def _number(value: int | None) -> str:
 
 def _sees(bench: Bench, step: Step, done: Stepped) -> Iterator[tuple[str, str]]:
     if step.sees and done.outcome.ok:
-        candidates = [content.from_pieces(pieces, bench.initial, bench.last_passes) for pieces in step.sees]
+        candidates = [bench.content(pieces) for pieces in step.sees]
         for change in nearest(candidates, done.outcome.seen, bench, "sees"):
             yield change.expected, change.observed
 

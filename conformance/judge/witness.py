@@ -43,11 +43,8 @@ def judge_witness(bench: Bench) -> None:
 
 
 def overlapping(bench: Bench, actor: str) -> int:
-    """How many passes an actor finished while a step of the main process was under way.
-
-    Where the trial has calls that change mappings, only those count, else all but those that manage actors."""
+    """How many passes an actor finished while a step of the main process was under way that does not manage actors."""
     steps = [step for step in bench.trial.steps if not isinstance(step.call, NOT_THE_CALL)]
-    steps = [step for step in steps if step.call.remaps] or steps
     spans = [(done.began, done.ended) for step in steps if (done := bench.record.steps.get(step.number)) is not None]
     return sum(any(began <= end <= ended for began, ended in spans) for end in _ends(bench, actor))
 

@@ -140,6 +140,15 @@ def test_the_excerpt_is_around_the_first_fault() -> None:
     assert printed(*lines).console == lines[-console.EXCERPT :]
 
 
+def test_what_every_trial_leaves_is_kept_only_around_a_fault() -> None:
+    everyday = (
+        "EXT4-fs (ubda): mounted filesystem with ordered data mode. Quota mode: none.",
+        "init (1): drop_caches: 1",
+    )
+    assert printed(*everyday, "swapon: swapfile has holes").console == ("swapon: swapfile has holes",)
+    assert printed(*everyday, "kernel BUG at a.c:1").console == (*everyday, "kernel BUG at a.c:1")
+
+
 @pytest.mark.parametrize(("bits", "letters"), [(1 << 9, "W"), (1 << 7, "D"), (1 << 5 | 1 << 14, "BL"), (1 << 4, "M")])
 def test_taint_that_a_fault_leaves(bits: int, letters: str) -> None:
     verdict = printed(tainted=bits)

@@ -266,6 +266,12 @@ def test_the_written_places_of_a_swap_area_are_undefined() -> None:
     assert swapped((Run(UNKNOWN, 9, 0, 15 * B),)).kind == "pass"
 
 
+def test_what_was_read_before_a_swap_area_was_used_may_stay_in_the_cache() -> None:
+    of = trial(step(1, calls.Swapon(FileName("target"))), step(2, calls.Swapoff(FileName("target"))))
+    used = state(of.files[0], 2000, content=(Run(UNKNOWN, 9, 0, 16 * B),))
+    assert Story(of).do(1).do(2).finish(remounted={"target": used}).judged().kind == "pass"
+
+
 def test_the_header_of_a_swap_area_is_intact_after_use() -> None:
     verdict = swapped((Run(UNKNOWN, 9, 0, 15 * B),), header=False)
     assert found(verdict) == [("swap header", 0, "target")]

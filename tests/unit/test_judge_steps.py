@@ -278,6 +278,31 @@ def _saw(source: str) -> object:
     return Outcome("OK", seen=(Run(source, 0, 0, B),))
 
 
+def test_the_last_pass_of_an_actor_is_the_last_in_which_it_wrote() -> None:
+    last = Claim("target", content=((Piece("writer", 0, B, last=True), Piece("target", B, 15 * B)),))
+
+    def judged(version: int) -> Verdict:
+        story = race(after=(last,)).do(1).do(2)
+        held = (Run("writer", version, 0, B), Run("target", 0, B, 15 * B))
+        results = ("OK", "OK", "EBUSY")
+        passes = tuple(report("writer", 1, turn, turn, turn, result) for turn, result in enumerate(results))
+        return story.do(3, meanwhile=passes, target=fields(content=held)).finish().judged()
+
+    assert judged(1).kind == "pass"
+    finding = only(judged(0))
+    assert (finding.expected, finding.observed) == ("0: writer pass 1", "0: writer")
+
+
+def test_steps_that_change_no_mapping_are_beside_a_race_too() -> None:
+    writer = Actor("writer", (step(1, write()),), loop=True)
+    load = calls.SwapLoad(Bytes(1 << 20), Bytes(1 << 19))
+    steps = (step(1, START), step(2, calls.Swapon(FileName("target"))), step(3, load), step(4, STOP))
+    of = trial(*steps, actors=(writer,), witness=Witness(overlap={"writer": 1}))
+    for end, kind in ((250, "pass"), (350, "vacuous")):
+        story = Story(of).do(1).do(2).do(3)
+        assert story.do(4, meanwhile=(report("writer", 1, 0, end, end),)).finish().judged().kind == kind
+
+
 def test_an_actor_that_did_nothing_proves_nothing() -> None:
     verdict = race().do(1).do(2).do(3).finish().judged()
     assert verdict.kind == "vacuous"
