@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from conformance.judge import changes, content
+from conformance.judge import changes
 from conformance.judge.bench import Bench
 from conformance.judge.claims import nearest
 from conformance.judge.record import BYSTANDER
