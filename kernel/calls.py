@@ -637,8 +637,9 @@ class SwapLoad(Call):
     """
 
     do = "swap_load"
+    remaps = True
     memory: Annotated[Bytes, "how much memory the process fills"]
-    limit: Annotated[Bytes, "memory.max of its cgroup"]
+    limit: Annotated[Bytes, "memory.max of its cgroup; memory.high is three quarters of it"]
     passes: Annotated[int, "how often it reads all of it back"] = 1
     swapoff: Annotated[
         FileName | None, "this area is deactivated, the limit lifted, when memory is filled and nothing read back"

@@ -135,11 +135,11 @@ def _swap_load(world: World, call: calls.SwapLoad, pen: Pen) -> Outcome:
     group.mkdir(exist_ok=True)
     load = _Load.start(group, call, pen.source)
     try:
-        (group / "memory.max").write_text(str(call.limit))
+        _limit(group, call.limit)
         before = vmstat("pswpout", "pswpin")
         load.go_on()
         if load.filled() and call.swapoff is not None:
-            (group / "memory.max").write_text("max")
+            _limit(group, None)
             deactivate(world, call.swapoff)
         load.go_on()
         result, bad = load.finish()
@@ -151,6 +151,14 @@ def _swap_load(world: World, call: calls.SwapLoad, pen: Pen) -> Outcome:
         group.rmdir()
     values = {"pages_out": after[0] - before[0], "pages_in": after[1] - before[1], "bad_pages": bad}
     return Outcome(result, values)
+
+
+def _limit(group: Path, limit: int | None) -> None:
+    """Sets or lifts the limit. Below it the process is slowed down while its pages go out: without that the kernel
+    kills it when the device is slow and all its pages are on their way.
+    """
+    (group / "memory.high").write_text("max" if limit is None else str(limit * 3 // 4))
+    (group / "memory.max").write_text("max" if limit is None else str(limit))
 
 
 @dataclass(frozen=True)
