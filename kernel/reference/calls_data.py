@@ -94,9 +94,11 @@ def accessed(world: World, fd: Descriptor) -> None:
 
 
 def _reopened(world: World, fd: Descriptor | None, *, write: bool) -> Descriptor:
-    """The same file opened anew with O_DIRECT: what is behind a call that asks for direct I/O."""
+    """What is behind a call that asks for direct I/O: the descriptor if it is direct, else the file opened anew."""
     if fd is None:
         fail("EBADF")
+    if fd.direct:
+        return fd
     if fd.inode is None:
         fail("EINVAL")
     return opened(world, fd.inode, ("read", "write", "direct") if write else ("read", "direct"))

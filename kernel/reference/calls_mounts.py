@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kernel import calls
 from kernel.protocol import Outcome
+from kernel.reference.inode import APPEND, IMMUTABLE
 from kernel.reference.world import DONE, Descriptor, File, Machine, Pen, World, fail, performs
 
 
@@ -30,7 +31,10 @@ def reopen(world: World) -> None:
             continue
         observe_by(world, file)
         assert file.observer is not None
-        world.open(name, name, Descriptor(file.observer.inode))
+        inode = file.observer.inode
+        assert inode is not None
+        writable = not world.fs.read_only and not inode.flags & (IMMUTABLE | APPEND)
+        world.open(name, name, Descriptor(inode, writable=writable))
 
 
 def unmount(world: World) -> None:
@@ -66,14 +70,22 @@ def _unmount(world: World, call: calls.Unmount, pen: Pen) -> Outcome:
 
 @performs(calls.Remount)
 def _remount(world: World, call: calls.Remount, pen: Pen) -> Outcome:
+    close_all(world)
+    try:
+        _remount_as(world, call.access == "read")
+    finally:
+        reopen(world)
+    return DONE
+
+
+def _remount_as(world: World, read_only: bool) -> None:
     fs = world.fs
-    if call.access == "read":
-        if world.machine.areas or any(fd is not None and fd.inode and fd.writable for fd in world.fds.values()):
-            fail("EBUSY")
+    if fs.frozen or (read_only and world.machine.areas):
+        fail("EBUSY")
+    if read_only and not fs.read_only:
         fs.sync()
         fs.disk.checkpoint()
-    fs.read_only = call.access == "read"
-    return DONE
+    fs.read_only = read_only
 
 
 @performs(calls.Freeze)

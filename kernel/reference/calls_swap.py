@@ -11,11 +11,11 @@ from kernel.reference.calls_data import regular, write_file
 from kernel.reference.contents import Pieces, Stuff, cut, same
 from kernel.reference.inode import APPEND, IMMUTABLE, Inode
 from kernel.reference.swap import Area, Header
-from kernel.reference.world import DONE, Pen, World, fail, performs
+from kernel.reference.world import DONE, Pen, World, fail, performs, refuse
 from kernel.units import PAGE, Span
 
 _BATCH = 256
-"""Pages that go out and come in together."""
+"""Pages that go out and come in together, at most."""
 
 
 def header_page(call: calls.Mkswap, pages: int) -> bytes:
@@ -55,14 +55,27 @@ def _read_header(world: World, inode: Inode) -> Header:
     return Header(magic, version, last_page, bad_pages)
 
 
+def _led_to(world: World, file: str, by: str) -> Inode:
+    """The file that a path leads to; one without a name can be reached, and is refused."""
+    known = world.machine.files[file]
+    if by == "descriptor":
+        observer = known.observer
+        if observer is None or observer.inode is None or observer.inode.links == 0:
+            fail("ENOENT")
+        return observer.inode
+    return world.fs.lookup(known.path + ".link" if by == "link" else known.path)
+
+
 @performs(calls.Swapon)
 def _swapon(world: World, call: calls.Swapon, pen: Pen) -> Outcome:
     machine, fs = world.machine, world.fs
     machine.swap_seen = True
     if "unknown" in call.flags:
         fail("EINVAL")
+    if call.unprivileged:
+        fail("EPERM")
     fs.check_alive()
-    inode = fs.lookup(machine.files[call.file].path)
+    inode = _led_to(world, call.file, call.by)
     if inode.flags & (IMMUTABLE | APPEND):
         fail("EPERM")
     if fs.read_only:
@@ -75,28 +88,36 @@ def _swapon(world: World, call: calls.Swapon, pen: Pen) -> Outcome:
     priority = lowest - 1 if call.priority is None else call.priority
     area = fs.activate(inode, _read_header(world, inode), priority)
     machine.areas.append(area)
-    return Outcome(OK, {"pages": area.pages})
+    return Outcome(OK, {"pages": area.pages, "priority": area.priority})
+
+
+@performs(calls.SwaponOther)
+def _swapon_other(world: World, call: calls.SwaponOther, pen: Pen) -> Outcome:
+    refuse(world, "swapon_other", **{call.what: True})
+    return DONE
 
 
 @performs(calls.Swapoff)
 def _swapoff(world: World, call: calls.Swapoff, pen: Pen) -> Outcome:
+    if call.unprivileged:
+        fail("EPERM")
+    inode = _led_to(world, call.file, call.by)
+    if inode.flags & (IMMUTABLE | APPEND):
+        fail("EPERM")
+    if not any(area.inode is inode for area in world.machine.areas):
+        fail("EINVAL")
     swapoff(world, call.file)
     return DONE
 
 
 def swapoff(world: World, file: str) -> None:
-    """Ends a swap area; works on a file system that was shut down too."""
+    """Ends a swap area, whatever the trial did to the file; works on a file system that was shut down too."""
     machine = world.machine
-    path = machine.files[file].path
-    number = world.fs.names.get(path)
-    if number is None:
-        fail("ENOENT")
     for area in machine.areas:
-        if area.inode.number == number:
+        if area.inode.number == machine.files[file].number:
             machine.areas.remove(area)
             world.fs.deactivate(area)
             return
-    fail("EINVAL")
 
 
 @dataclass
@@ -106,6 +127,8 @@ class _Load:
     world: World
     total: int
     limit: int
+    batch: int
+    """Pages that go out and come in together."""
     where: dict[int, tuple[Area, int, int]] = field(default_factory=dict)
     """By first page of a batch that is out: the area and its slots, for batches in one stretch each."""
     resident: list[tuple[int, int]] = field(default_factory=list)
@@ -155,6 +178,15 @@ class _Load:
             area.used.drop(a, b)
             at += b - a
 
+    def empty(self, file: str) -> None:
+        """Deactivates an area: all that lies in it comes back first."""
+        number = self.world.machine.files[file].number
+        for first, (area, a, b) in sorted(self.where.items()):
+            if area.inode.number == number:
+                self.bring_in(first, first + b - a)
+                self.resident.append((first, first + b - a))
+        swapoff(self.world, file)
+
 
 def memory(page: int) -> Stuff:
     """What the process put into a page of its memory: different in each."""
@@ -167,8 +199,10 @@ def _page_is(pieces: Pieces, page: int, stuff: Stuff) -> bool:
 
 @performs(calls.SwapLoad)
 def _swap_load(world: World, call: calls.SwapLoad, pen: Pen) -> Outcome:
-    load = _Load(world, call.memory // PAGE, max(_BATCH, call.limit // PAGE - _BATCH))
-    result = _pressure(load, call.passes)
+    limit = call.limit // PAGE
+    batch = max(1, min(_BATCH, limit // 16))
+    load = _Load(world, call.memory // PAGE, max(batch, limit - batch), batch)
+    result = _pressure(load, call)
     for area in world.machine.areas:
         area.used.clear()
     if result != OK:
@@ -178,18 +212,22 @@ def _swap_load(world: World, call: calls.SwapLoad, pen: Pen) -> Outcome:
     return Outcome(result, {"pages_out": load.out, "pages_in": load.back, "bad_pages": load.bad})
 
 
-def _pressure(load: _Load, passes: int) -> str:
-    """Fills memory once and reads all of it `passes` times, batch by batch."""
-    batches = [(first, min(first + _BATCH, load.total)) for first in range(0, load.total, _BATCH)]
-    for turn in range(passes + 1):
-        for first, last in batches:
-            if turn and (first, last) in load.resident:
-                load.resident.remove((first, last))
-                load.resident.append((first, last))
-                continue
-            if not load.make_room(last - first):
-                return "SIGKILL"
-            if turn:
-                load.bring_in(first, last)
-            load.resident.append((first, last))
+def _pressure(load: _Load, call: calls.SwapLoad) -> str:
+    """Fills memory once and reads all of it back again and again, batch by batch."""
+    batches = [(first, min(first + load.batch, load.total)) for first in range(0, load.total, load.batch)]
+    for first, last in batches:
+        if not load.make_room(last - first):
+            return "SIGKILL"
+        load.resident.append((first, last))
+    if call.swapoff is not None:
+        load.limit = load.total
+        load.empty(call.swapoff)
+    for first, last in batches * call.passes:
+        if (first, last) in load.resident:
+            load.resident.remove((first, last))
+        elif load.make_room(last - first):
+            load.bring_in(first, last)
+        else:
+            return "SIGKILL"
+        load.resident.append((first, last))
     return OK

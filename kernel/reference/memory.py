@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kernel.protocol import OK
-from kernel.reference.contents import Pieces, Tape, cut
+from kernel.reference.contents import Pieces, Tape, cut, length_of
 from kernel.reference.inode import IMMUTABLE, Inode
 from kernel.reference.ranges import Ranges
 from kernel.reference.spans import Spans
@@ -105,58 +105,67 @@ class Memory(Ranges):
                 mapping.present.put(a, b, READ_ONLY)
 
     def store_through(self, mapping: Mapping, start: int, pieces: Pieces) -> str:
-        """Stores, page by page: "OK", or the signal that the first refused page met; the others are stored."""
+        """Stores: "OK", or the signal that the first refused page met; what is not refused is stored."""
         mapping.touched = True
-        met = OK
-        for first, part in _by_page(start, pieces):
-            result = self._store_page(mapping, first, part)
-            met = result if met == OK else met
+        end = start + length_of(pieces)
+        met, at = OK, start
+        for stop, result in self._limits(mapping, end):
+            if at < stop:
+                done = result or self._store(mapping, at, cut(pieces, at - start, stop - start))
+                met = done if met == OK else met
+                at = stop
         return met
 
-    def _store_page(self, mapping: Mapping, at: int, pieces: Pieces) -> str:
-        page, inode = at // PAGE, mapping.inode
-        if mapping.access != "write" or at < mapping.offset:
-            return "SIGSEGV"
-        if page >= mapping.offset // PAGE + -(-mapping.length // PAGE):
-            return "SIGSEGV"
+    def _limits(self, mapping: Mapping, end: int) -> Iterator[tuple[int, str]]:
+        """Up to which position which signal is met; an empty one where pages are."""
+        if mapping.access != "write":
+            yield end, "SIGSEGV"
+        yield mapping.offset, "SIGSEGV"
+        last = mapping.offset + -(-mapping.length // PAGE) * PAGE
+        yield min(end, last, -(-mapping.inode.size // PAGE) * PAGE), ""
+        yield min(end, last), "SIGBUS"
+        yield end, "SIGSEGV"
+
+    def _store(self, mapping: Mapping, at: int, pieces: Pieces) -> str:
+        """Stores to pages that lie in the mapping and in the file."""
+        first, last = at // PAGE, -(-(at + length_of(pieces)) // PAGE)
         if not mapping.shared:
-            if page >= -(-inode.size // PAGE):
-                return "SIGBUS"
-            self.copy_page(mapping, page)
+            self.copy_pages(mapping, first, last)
             mapping.copies.write(at, pieces)
             return OK
-        if mapping.present.get(page) != WRITABLE:
-            result = self.make_writable(mapping, page)
-            if result != OK:
-                return result
-        inode.cache.content.write(at, pieces)
+        for a, b, state in mapping.present.whole(first, last):
+            if state != WRITABLE:
+                result = self.make_writable(mapping, a, b)
+                if result != OK:
+                    return result
+        mapping.inode.cache.content.write(at, pieces)
         return OK
 
-    def copy_page(self, mapping: Mapping, page: int) -> None:
-        """Gives a private mapping a copy of its own."""
-        if not mapping.own.get(page):
-            self.fault_in(mapping, page * PAGE, page * PAGE + 1)
-            mapping.copies.write(page * PAGE, mapping.inode.cache.content.read(page * PAGE, (page + 1) * PAGE))
-            mapping.own.put(page, page + 1, True)
+    def copy_pages(self, mapping: Mapping, first: int, last: int) -> None:
+        """Gives a private mapping copies of its own."""
+        for a, b, own in mapping.own.whole(first, last):
+            if not own:
+                self.fault_in(mapping, a * PAGE, b * PAGE)
+                mapping.copies.write(a * PAGE, mapping.inode.cache.content.read(a * PAGE, b * PAGE))
+                mapping.own.put(a, b, True)
 
-    def make_writable(self, mapping: Mapping, page: int) -> str:
-        """The fault of the first store to a clean page: the file learns that it will change."""
+    def make_writable(self, mapping: Mapping, first: int, last: int) -> str:
+        """The faults of the first stores to clean pages: the file learns that it will change."""
         inode = mapping.inode
         self.begin_fault(inode)
-        if self.shut or page >= -(-inode.size // PAGE) or self.refuses_store(inode):
+        if self.shut or self.refuses_store(inode):
             return "SIGBUS"
-        start = page * PAGE
-        end = min(start + PAGE, -(-inode.size // self.block) * self.block)
-        first, last = self.blocks_of(start, end)
+        end = min(last * PAGE, -(-inode.size // self.block) * self.block)
+        blocks = self.blocks_of(first * PAGE, end)
         try:
-            self.load(inode, start, end)
-            self.reserve(inode, first, last)
+            self.load(inode, first * PAGE, end)
+            self.reserve(inode, *blocks)
         except OSError:
             return "SIGBUS"
         with self.transaction("page fault", inode):
             self.stamp(inode, invisible=mapping.invisible)
-        inode.cache.dirty.put(first, last, True)
-        mapping.present.put(page, page + 1, WRITABLE)
+        inode.cache.dirty.put(*blocks, True)
+        mapping.present.put(first, last, WRITABLE)
         return OK
 
     def begin_fault(self, inode: Inode) -> None:
@@ -176,8 +185,7 @@ class Memory(Ranges):
         self.fault_in(mapping, mapping.offset, end)
         if mapping.shared or mapping.access != "write":
             return
-        for page in range(mapping.offset // PAGE, -(-end // PAGE)):
-            self.copy_page(mapping, page)
+        self.copy_pages(mapping, mapping.offset // PAGE, -(-end // PAGE))
 
     def protect(self, mapping: Mapping, access: str) -> None:
         """mprotect(2)."""
@@ -191,13 +199,3 @@ class Memory(Ranges):
         """Makes stores through one mapping fault."""
         for a, b, _ in mapping.present:
             mapping.present.put(a, b, READ_ONLY)
-
-
-def _by_page(start: int, pieces: Pieces) -> Iterator[tuple[int, Pieces]]:
-    """A content cut into pages: position, and what goes there."""
-    total = sum(length for length, _ in pieces)
-    at = start
-    while at < start + total:
-        end = min((at // PAGE + 1) * PAGE, start + total)
-        yield at, cut(pieces, at - start, end - start)
-        at = end

@@ -87,6 +87,14 @@ REFUSALS: Mapping[str, Refusals] = {
     "swap_boot": {**_FILES, "swapfile": "EINVAL", "links": "EINVAL", "journal_data": "EINVAL"},
     "defragment": _FILES,
     "allocate_delayed": _FILES,
+    "swapon_other": {
+        "directory": "EISDIR",
+        "fifo": "EINVAL",
+        "null": "EINVAL",
+        "nothing": "ENOENT",
+        "tmpfs_file": "EINVAL",
+        "device": "EBUSY",
+    },
 }
 """The errno of each condition, by call."""
 

@@ -149,6 +149,10 @@ class Pen:
         return [(length, ("zero", 0, 0) if how == "zero" else (self.source, self.version, at))] if length else []
 
 
+_PREFERRED = {errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK", errno.EAGAIN: "EAGAIN"}
+"""Where Python knows several names for a number."""
+
+
 def fail(name: str) -> NoReturn:
     """Refuses with an errno."""
     raise OSError(getattr(errno, name), name)
@@ -156,7 +160,7 @@ def fail(name: str) -> NoReturn:
 
 def name_of(error: OSError) -> str:
     """EBUSY for 16."""
-    return errno.errorcode.get(error.errno or 0, "EIO")
+    return _PREFERRED.get(error.errno or 0) or errno.errorcode.get(error.errno or 0, "EIO")
 
 
 def refuse(world: World, call: str, **conditions: bool) -> None:
