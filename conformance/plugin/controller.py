@@ -38,6 +38,7 @@ class ControllerPlugin:
         self._measured: dict[str, float] = {}
         self._judged: set[str] = set()
         self._interrupted = ""
+        self._terminated = False
         self._started = Started(
             time.time(),
             __version__,
@@ -54,7 +55,7 @@ class ControllerPlugin:
         self._terminal = Terminal(
             {entry.id: entry.seconds for entry in plan.entries},
             self._read,
-            Explainer(planned).markup,
+            Explainer(planned).styled,
             verbosity=verbosity,
             where=planned.directory.path,
             live=live,
@@ -76,7 +77,7 @@ class ControllerPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """The run begins."""
-        signals.leave_on_term(signals.TERMINATED)
+        signals.leave_on_term()
         self._journal.add(self._started)
         for item in self._planned.plan.not_run:
             self._journal.add(item)
@@ -113,12 +114,13 @@ class ControllerPlugin:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remembers why the run ends early."""
         self._interrupted = str(excinfo.value) or "interrupted"
+        self._terminated = isinstance(excinfo.value, signals.Terminated)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
         """Ends workers at once where the run was interrupted: they would finish what they do otherwise."""
         self._terminal.poll()
-        if exitstatus in (pytest.ExitCode.INTERRUPTED, signals.TERMINATED):
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
             signals.ignore_while_leaving()
             for process in self._processes - {os.getpid()}:
                 with contextlib.suppress(ProcessLookupError):
@@ -128,8 +130,8 @@ class ControllerPlugin:
         self._journal.add(Finished(time.time(), self._interrupted or (str(stopped) if stopped else "")))
         self._terminal.stop()
         Durations(self._planned.plan.settings.machine).record(self._measured)
-        if exitstatus == signals.TERMINATED:  # for which pytest makes no summary
-            self._terminal.finish()
+        if self._terminated:
+            session.exitstatus = signals.TERMINATED
 
     def pytest_terminal_summary(self) -> None:
         """The failures explained, and the table."""

@@ -21,11 +21,13 @@ from conformance.runner.settings import Selection, Settings, make_settings
 FEW_SECONDS = 3.0
 """Trials that take no longer together are run without xdist: a second guest would not be up before they are done."""
 FEW_TRIALS = 2
+_UNWANTED = ("hypothesispytest",)
+"""Plugins that have nothing to do with trials and cost a second: hypothesis is imported whole at the end of a session."""
 
 
 def join_run(config: pytest.Config) -> None:
     """Registers the plugin of a worker, in a process that xdist started."""
-    _register_tags(config)
+    _prepare(config)
     workerinput: dict[str, str] = config.workerinput  # type: ignore[attr-defined]  # xdist adds it
     planned = PlannedRun(RunDirectory(Path(workerinput[RUN_KEY])))
     config.pluginmanager.register(WorkerPlugin(planned, workerinput["workerid"], alone=False), "conformance-worker")
@@ -35,7 +37,7 @@ def plan_run(config: pytest.Config) -> None:
     """Plans the run and registers the plugins for it.
 
     Raises pytest.UsageError with a text for users when something is wrong."""
-    _register_tags(config)
+    _prepare(config)
     try:
         _plan_run(config)
     except ConformanceError as error:
@@ -117,7 +119,11 @@ def _quiet(config: pytest.Config, settings: Settings) -> None:
         option.maxfail = 1
 
 
-def _register_tags(config: pytest.Config) -> None:
+def _prepare(config: pytest.Config) -> None:
+    """What every process of a run does: makes the tags known to -m, and leaves out plugins that only cost time."""
+    for name in _UNWANTED:
+        if config.pluginmanager.has_plugin(name):
+            config.pluginmanager.unregister(name=name)
     for tag, meaning in TAGS.items():
         config.addinivalue_line("markers", f"{tag}: {meaning}")
 

@@ -7,26 +7,27 @@ import os
 import signal
 from types import FrameType
 
-import pytest
-
 TERMINATED = 128 + signal.SIGTERM
 """Exit status of a run that was ended by SIGTERM, as a shell would say it."""
 _PR_SET_PDEATHSIG = 1
 
 
-def leave_on_term(status: int) -> None:
-    """From now on SIGTERM ends the session with this exit status; a second one ends the process at once."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. To pytest it is what Ctrl-C is."""
+
+
+def leave_on_term() -> None:
+    """From now on SIGTERM ends the session; a second one ends the process at once."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        pytest.exit("ended by SIGTERM", returncode=status)
+        raise Terminated("ended by SIGTERM")
 
     signal.signal(signal.SIGTERM, leave)
 
 
-def term_when_parent_dies() -> None:
-    """Sends this process a SIGTERM when the one that started it is gone, killed for example."""
-    parent = os.getppid()
+def term_when_parent_dies(parent: int) -> None:
+    """Sends this process a SIGTERM when `parent`, the one that started it, is gone: killed for example."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent:  # it was gone already
         os.kill(os.getpid(), signal.SIGTERM)

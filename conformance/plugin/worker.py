@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 
 import pytest
@@ -18,6 +19,7 @@ class WorkerPlugin:
 
     def __init__(self, planned: PlannedRun, name: str, *, alone: bool) -> None:
         self.planned, self._name, self._alone = planned, name, alone
+        self._parent = os.getppid()
         self._worker: Worker | None = None
         self._more = False
 
@@ -31,8 +33,8 @@ class WorkerPlugin:
         """Starts the guest before anything is collected, so that it boots meanwhile."""
         if self.planned.plan.entries and not session.config.option.collectonly:
             if not self._alone:
-                signals.leave_on_term(pytest.ExitCode.INTERRUPTED)
-                signals.term_when_parent_dies()
+                signals.leave_on_term()
+                signals.term_when_parent_dies(self._parent)
             self._worker = Worker(self.planned, self._name)
             self._worker.start()
 
@@ -40,6 +42,7 @@ class WorkerPlugin:
         """The plan's trials instead of whatever tests lie around."""
         config = session.config
         session.items = [TrialItem.make(session, entry, self) for entry in self.planned.plan.entries]
+        config.hook.pytest_collectreport(report=pytest.CollectReport("", "passed", None, list(session.items)))
         config.hook.pytest_collection_modifyitems(session=session, config=config, items=session.items)
         config.hook.pytest_collection_finish(session=session)
         session.testscollected = len(session.items)
@@ -64,3 +67,5 @@ class WorkerPlugin:
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        if not self._alone and os.getppid() != self._parent:
+            os._exit(pytest.ExitCode.INTERRUPTED)  # nobody is left to talk to, and trying to would print errors

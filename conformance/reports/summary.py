@@ -20,8 +20,8 @@ EXPLAINED = 20
 REASONS = 12
 """Reasons why something did not run that are told; all of them are in the run's events, and with pytest's -rs."""
 
-Explain = Callable[[Judged, int], str]
-"""The explanation of a verdict in rich's markup, for a width."""
+Explain = Callable[[Judged, int], Text]
+"""The explanation of a verdict, for a width."""
 
 
 def print_summary(console: Console, state: RunState, explain: Explain, where: str) -> None:
@@ -36,7 +36,7 @@ def _parts(console: Console, state: RunState, explain: Explain, where: str) -> I
         first, *others = group
         yield ""
         yield Rule(f"{number} of {len(groups)}", style=STYLES[outcome(first)], align="left")
-        yield Text.from_markup(explain(first, console.width))
+        yield explain(first, console.width)
         if others:
             yield ""
             yield Text("the same in:", "bold")

@@ -13,6 +13,8 @@ from conformance.reports.plain import PlainProgress
 from conformance.reports.state import RunState
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from conformance.reports.live import LiveProgress
 
 PLAIN_WIDTH = 100
@@ -22,14 +24,14 @@ PLAIN_WIDTH = 100
 class Terminal:
     """One run on standard output.
 
-    `read` gives the events since the last time; `explain` explains a verdict in rich's markup, for a width.
+    `read` gives the events since the last time; `explain` explains a verdict for a width.
     `verbosity` is pytest's: from 1 on each verdict gets a line, below 0 there is no progress."""
 
     def __init__(
         self,
         expected: Mapping[str, float],
         read: Callable[[], list[RunEvent]],
-        explain: Callable[[Judged, int], str],
+        explain: Callable[[Judged, int], Text],
         *,
         verbosity: int,
         where: Path,

@@ -6,12 +6,14 @@ import json
 import shlex
 from pathlib import Path
 
+from rich.text import Text
+
 from conformance.model.codec import decode
 from conformance.model.trace import Trace
 from conformance.model.trial import Trial
 from conformance.model.verdict import Verdict
 from conformance.reports.events import Judged
-from conformance.reports.explain import explain
+from conformance.reports.explain import explain, explain_styled
 from conformance.runner.plan import PlannedRun
 from conformance.runner.settings import Settings, default_kernel
 
@@ -54,16 +56,14 @@ class Explainer:
         command = repeat_command(self._planned.plan.settings, trial)
         return explain(trial, verdict, trace=trace, repeat=command, width=WIDTH)
 
-    def markup(self, event: Judged, width: int) -> str:
+    def styled(self, event: Judged, width: int) -> Text:
         """For a terminal."""
-        from rich.markup import escape
-
         entry = self._lines.get(event.verdict.trial)
         if entry is None:
-            return escape(event.explanation)
+            return Text(event.explanation)
         trial = self._planned.trial(entry)
         command = repeat_command(self._planned.plan.settings, trial)
-        return explain(trial, event.verdict, trace=self._trace(event), repeat=command, width=width, markup=True)
+        return explain_styled(trial, event.verdict, trace=self._trace(event), repeat=command, width=width)
 
     def _trace(self, event: Judged) -> Trace | None:
         """The trace that the verdict is about: of repetitions, the one that took as long."""
