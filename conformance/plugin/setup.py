@@ -22,7 +22,7 @@ FEW_SECONDS = 3.0
 """Trials that take no longer together are run without xdist: a second guest would not be up before they are done."""
 FEW_TRIALS = 2
 _UNWANTED = ("hypothesispytest",)
-"""Plugins that have nothing to do with trials and cost a second: hypothesis is imported whole at the end of a session."""
+"""Plugins that have nothing to do with trials and cost a second: this one imports all of hypothesis at the end."""
 
 
 def join_run(config: pytest.Config) -> None:

@@ -80,16 +80,11 @@ def make_plan(
     """The plan, and the trials that its entries speak of.
 
     Raises UsageError, CorpusErrors, SetupError, and GuestError when the kernel does not come up."""
-    machine = machine_named(settings.machine)
     found: list[tuple[Image, Hello]] = []
 
     def ask(variants: tuple[Variant, ...]) -> str:
-        image = boot_image(settings.kernel, progress)
-        hello = kernel_facts(machine, image, progress)
-        found.append((Image.of(image), hello))
-        for variant in variants:
-            _check_variant(variant, settings, hello)
-        return hello.release
+        found.append(kernel_for(settings, variants, progress))
+        return found[0][1].release
 
     chosen = wanted(settings, roots, selection, keep, ask)
     (image, hello), durations = found[0], Durations(settings.machine)
@@ -110,6 +105,17 @@ def make_plan(
     )
     plan = Plan(settings, image, hello, _ordered(entries, settings), chosen.not_run, covering)
     return plan, trials
+
+
+def kernel_for(settings: Settings, variants: Iterable[Variant], progress: Progress) -> tuple[Image, Hello]:
+    """What guests boot from, made where it is missing, and what the kernel says of itself.
+
+    Raises UsageError when the kernel lacks a file system, SetupError when the guest lacks its tools."""
+    image = boot_image(settings.kernel, progress)
+    hello = kernel_facts(machine_named(settings.machine), image, progress)
+    for variant in variants:
+        _check_variant(variant, settings, hello)
+    return Image.of(image), hello
 
 
 def _build(planned: Sequence[Planned]) -> tuple[Trial, ...]:

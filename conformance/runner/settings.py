@@ -61,9 +61,7 @@ def make_settings(
     tests_only: bool = False,
 ) -> Settings:
     """The settings that options mean. Raises UsageError."""
-    known_profile = next((name for name in PROFILES if name == profile), None)
-    if known_profile is None:
-        raise UnknownName("profile", profile, PROFILES)
+    known_profile = profile_named(profile)
     if not 0.01 <= time_scale <= 1000:
         raise UsageError(f"--time-scale={time_scale:g}: expected a factor from 0.01 to 1000")
     if repeat is not None and not 1 <= repeat <= MAX_REPEAT:
@@ -80,6 +78,14 @@ def make_settings(
     named = str(Path(chosen).expanduser().resolve()) if chosen not in kernel_recipes() else chosen
     folders = tuple(str(Path(name).expanduser().resolve()) for name in cases)
     return Settings(fs, named, needed, known_profile, time_scale, rounds, until_fail, folders, tests_only)
+
+
+def profile_named(name: str) -> Profile:
+    """The profile of that name; raises UnknownName."""
+    for profile in PROFILES:
+        if profile == name:
+            return profile
+    raise UnknownName("profile", name, PROFILES)
 
 
 def default_kernel(machine: str | None) -> str:
