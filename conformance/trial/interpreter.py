@@ -79,6 +79,8 @@ class _Run:
         self.fresh = False
         """Nothing happened since the last observation."""
         self.crashed = False
+        self.blind = False
+        """The files cannot be looked at any more: what the steps answer is all that is still told."""
 
     def all(self) -> None:
         """From the pristine file system to the emptied one."""
@@ -97,9 +99,9 @@ class _Run:
 
     def step(self, step: Step) -> None:
         """One step of the main process."""
-        looked_at = bool(step.call.observed or step.then) and not self.crashed
-        if not self.fresh and not self.crashed and (looked_at or step.number in self.moments):
-            self.observe(f"before {step.number}")
+        looked_at = bool(step.call.observed or step.then)
+        if not self.fresh and (looked_at or step.number in self.moments):
+            self.look(f"before {step.number}")
         if not step.same_tick:
             self.kernel.tick()
         self.emit(Stepping(step.number))
@@ -113,8 +115,13 @@ class _Run:
         after = self.kernel.counters().values if counting else {}
         self.fresh = False
         self.emit(Stepped(step.number, outcome, began, ended, counters_before=before, counters_after=after))
-        if looked_at and not self.crashed:
-            self.observe(f"after {step.number}")
+        if looked_at:
+            self.look(f"after {step.number}")
+
+    def look(self, at: str) -> None:
+        """Observes the files around a step, as long as they can be looked at."""
+        if not self.crashed and not self.blind:
+            self.blind = not self.attempt(f"looking at the files {at.replace(' ', ' step ')}", lambda: self.observe(at))
 
     def perform(self, step: Step) -> Outcome:
         """The outcome of a step's call."""

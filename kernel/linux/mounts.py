@@ -140,7 +140,12 @@ def counters(world: World) -> dict[str, int]:
 
 
 _FIELD = re.compile(r"^(?:\w+\.)*(\w+) = (.*)$")
-POINTER = re.compile(r"\d+:(\d+)")
+_POINTER = re.compile(r"(?:\d+:)?(\d+)")
+
+
+def pointers(text: str) -> list[int]:
+    """Block numbers as xfs_db prints an array of them: "1:26 2:33", and a single one without its place: "26"."""
+    return [int(number) for number in _POINTER.findall(text)]
 
 
 def xfs_db(device: str, *commands: str) -> list[tuple[str, str]]:
@@ -159,7 +164,7 @@ def btree_owners(device: str, inode: int) -> OwnersFound:
     if "btree" not in fields.get("format", ""):
         return OwnersFound(inode, 0)
     level = int(fields["level"])
-    blocks = [int(number) for number in POINTER.findall(fields["ptrs"])]
+    blocks = pointers(fields["ptrs"])
     seen, foreign = 0, []
     while blocks:
         commands: list[str] = []
@@ -173,6 +178,6 @@ def btree_owners(device: str, inode: int) -> OwnersFound:
                 if int(value) != inode:
                     foreign.append(int(value))
             elif name == "ptrs":
-                below += [int(number) for number in POINTER.findall(value)]
+                below += pointers(value)
         blocks, level = below, level - 1
     return OwnersFound(inode, seen, tuple(foreign))

@@ -67,8 +67,8 @@ def _owner(world: World, file: str) -> None:
     inode = world.files[file].inode
     mounts.unmount(world)
     device = world.machine.device
-    pointers = mounts.xfs_db(device, f"inode {inode}", "print u3.bmbt.ptrs")
-    block = mounts.POINTER.findall(pointers[0][1])[0]
+    found = mounts.xfs_db(device, f"inode {inode}", "print u3.bmbt.ptrs")
+    block = mounts.pointers(found[0][1])[0]
     _change(world, ("xfs_db", "-x", "-c", f"fsblock {block}", "-c", "type bmapbtd", "-c", "write owner 4711", device))
 
 

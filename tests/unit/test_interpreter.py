@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from conformance.model.trace import Console, Event, Failed, Observed, Owners, Settled, Stepped, Stepping
 from conformance.model.trial import Actor, Claim, RuleText, Step, Trial
 from conformance.trial import run
+from conformance.trial.interpreter import TOLD_FIRST, act
 from kernel import calls
 from kernel.calls import Call
 from kernel.protocol import ActorBody, Counters, Outcome, OwnersFound
@@ -200,3 +202,37 @@ def test_what_the_kernel_fails_at_is_told_and_the_checker_still_runs() -> None:
     assert moments(events) == ["pristine", "start", "after 1", "end"]
     assert "check" in kernel.log
     assert "remove" not in kernel.log
+
+
+def test_steps_go_on_where_the_files_cannot_be_looked_at_any_more() -> None:
+    class Shut(Recorder):
+        """Shuts its file system down at the first truncation."""
+
+        def observe(self, *, maps: bool) -> Observation:
+            if any(entry.startswith("truncate") for entry in self.log) and "remount" not in self.log:
+                raise OSError(errno.EIO, "the file system is shut down")
+            return super().observe(maps=maps)
+
+    events, _ = told(trial(Step(1, TRUNCATE()), Step(2, TRUNCATE()), Step(3, WRITE)), Shut())
+    assert [event.step for event in events if isinstance(event, Stepped)] == [1, 2, 3]
+    assert moments(events) == ["pristine", "start", "remounted", "emptied"]
+    failed = [event.doing for event in events if isinstance(event, Failed)]
+    assert failed[0] == "looking at the files after step 1"
+    assert not any("step 2" in doing for doing in failed)
+
+
+def test_a_long_loop_tells_what_is_new_and_its_last_pass() -> None:
+    class Surprising(Recorder):
+        """Answers something else in one pass that comes late, and is over in no time."""
+
+        def perform(self, call: Call, source: str, version: int = 0) -> Outcome:
+            return Outcome("EBUSY" if version == TOLD_FIRST + 50 else "OK")
+
+    actor = Actor("writer", (Step(1, WRITE),), loop=True)
+    passes = iter([False] * (TOLD_FIRST + 300) + [True])
+    lines: list[str] = []
+    act(Surprising(), actor, lambda: next(passes), lines.append)
+    turns = [json.loads(line).get("turn", 0) for line in lines]
+    assert turns[:TOLD_FIRST] == list(range(TOLD_FIRST))
+    assert TOLD_FIRST + 50 in turns
+    assert turns[-1] == TOLD_FIRST + 300
