@@ -16,7 +16,7 @@ from pathlib import Path
 
 from conformance.guest.protocol import Hello, Request
 from conformance.model.codec import decode, encode
-from conformance.model.trace import Broke, CheckerRan, Ended, Event, Stepping
+from conformance.model.trace import Broke, CheckerRan, Ended, Event, Failed, Settled, Stepping
 from conformance.trial import run
 from kernel.linux import libc
 from kernel.linux.kernel import LinuxKernel, Machine
@@ -145,7 +145,8 @@ def serve(channel: Channel, kernel: LinuxKernel, device: str) -> None:
 
     def emit(event: Event) -> None:
         channel.say(json.dumps(encode(event), separators=(",", ":")))
-        if isinstance(event, Stepping):  # should the call bring the kernel down, the host knows which one it was
+        # Should the kernel go down in what comes next, the host knows how far it came.
+        if isinstance(event, (Stepping, Settled, Failed)):
             channel.flush()
 
     while (line := channel.hear()) is not None:
