@@ -203,12 +203,12 @@ def _fallocate(world: World, call: calls.Fallocate, pen: Pen) -> Outcome:
         )
     refuse(world, "fallocate", is_directory=fd.kind == "directory", not_regular=inode is None)
     assert inode is not None
-    ability = {"punch": "unwritten", "allocate": "unwritten", "keep_size": "unwritten"}.get(mode, f"fallocate_{mode}")
+    ability = "unwritten" if not extra else f"fallocate_{mode}"
     shifts = mode in ("collapse", "insert")
     refuse(
         world,
         "fallocate",
-        unsupported=ability not in fs.personality.offers,
+        unsupported=mode not in ("punch", "allocate") and ability not in fs.personality.offers,
         misaligned=shifts and bool(span.offset % fs.block or span.length % fs.block),
         beyond_eof=(mode == "collapse" and span.end >= inode.size) or (mode == "insert" and span.offset >= inode.size),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from kernel.reference.core import Core
 from kernel.reference.forks import ForkImage, walk
@@ -67,14 +68,11 @@ def _space(fs: Core, home: Home) -> Iterator[str]:
                     yield f"inode {image.number} has blocks {start} to {end - 1}, which no file may have"
                 for a, b, refs in counted.whole(start, end):
                     counted.put(a, b, (refs or 0) + 1)
-    end = max(counted.end, home.references.end)
-    at = 0
-    while at < end:
-        mine, theirs = counted.whole(at, end)[0], home.references.whole(at, end)[0]
-        stop = min(mine[1], theirs[1])
-        if mine[2] != theirs[2]:
-            yield f"blocks {at} to {stop - 1} are referenced {mine[2] or 0} times, and counted {theirs[2] or 0} times"
-        at = stop
+    edges = sorted({edge for spans in (counted, home.references) for a, b, _ in spans for edge in (a, b)})
+    for a, b in pairwise(edges):
+        mine, theirs = counted.get(a) or 0, home.references.get(a) or 0
+        if mine != theirs:
+            yield f"blocks {a} to {b - 1} are referenced {mine} times, and counted {theirs} times"
 
 
 def _extents(fs: Core, image: InodeImage) -> Iterator[str]:

@@ -17,6 +17,7 @@ from kernel.reference.log import Disk, Record, Transaction
 from kernel.reference.personality import Personality
 from kernel.reference.space import Space
 from kernel.reference.tasks import Deadlock, Scheduler
+from kernel.units import PAGE
 
 SWAP_IO = "swap I/O"
 """The context of whoever moves pages to or from a swap area: reclaim."""
@@ -73,7 +74,7 @@ class Core:
         self.inodes: dict[int, Inode] = {}
         self.names: dict[str, int] = {}
         self.metadata: dict[int, TreeBlock] = {}
-        self.space = Space(blocks, personality.reserved_blocks)
+        self.space = Space(blocks, personality.reserved_blocks, max(1, PAGE // block))
         self.next_inode = FIRST_INODE
         self.transaction_now: Transaction | None = None
 
@@ -88,7 +89,7 @@ class Core:
             inode.data.shaped, inode.attr.shaped = inode.data.extents.changes, inode.attr.extents.changes
         self.names = dict(home.names)
         self.metadata = dict(home.blocks)
-        self.space = Space(self.blocks, self.personality.reserved_blocks)
+        self.space = Space(self.blocks, self.personality.reserved_blocks, max(1, PAGE // self.block))
         self.space.refs.load(home.references.image())
         self.space.free -= sum(end - start for start, end, _ in self.space.refs)
         self.next_inode = max([FIRST_INODE - 1, *self.inodes]) + 1
@@ -164,10 +165,13 @@ class Core:
             if inode.number in self.inodes:
                 self.shape(mine, inode)
                 record.inodes[inode.number] = inode.image()
+                mapped = (id(inode.data), inode.data.extents.changes)
+                if inode.logged != mapped:
+                    inode.logged, inode.pinned = mapped, self.disk.committed + 1
             elif inode.number not in record.inodes:
                 record.inodes[inode.number] = None
         self.disk.append(record)
-        for start, count in mine.freed:
+        for start, count in mine.released:
             self.space.busy.put(start, start + count, True)
         if self.disk.committed == self.disk.crash_at:
             raise Crash
@@ -202,8 +206,9 @@ class Core:
         into.record.references.append((start, count, 1))
 
     def release(self, into: Transaction, start: int, count: int) -> None:
-        """Takes an owner from blocks, and frees those that have none left."""
-        into.freed += self.space.change(start, count, -1)
+        """Takes an owner from blocks, and frees those that have none left. They are busy until that is durable."""
+        self.space.change(start, count, -1)
+        into.released.append((start, count))
         into.record.references.append((start, count, -1))
 
     # --- forks --------------------------------------------------------------------------------

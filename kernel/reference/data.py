@@ -187,6 +187,7 @@ class Data(Core):
                     continue
                 for a, b, part in self.parts(start, stop, mapped):
                     if part[1] == WRITTEN and self.overwrites(inode, part[0], b - a, WRITTEN):
+                        self.secure_place(inode, part[0], b - a)
                         self.write_device(part[0], source, a, b)
                     else:
                         moving.append((a, b, part))
@@ -206,6 +207,7 @@ class Data(Core):
                 and mapped[1] == UNWRITTEN
                 and self.overwrites(inode, mapped[0], last - first, UNWRITTEN)
             ):
+                self.secure_place(inode, mapped[0], last - first)
                 self.write_device(mapped[0], source, first, last)
                 extents.put(first, last, (mapped[0], WRITTEN))
                 return
@@ -219,6 +221,11 @@ class Data(Core):
                 at += count
             if mapped is not None and mapped[0] >= 0:
                 self.release(into, mapped[0], last - first)
+
+    def secure_place(self, inode: Inode, place: int, count: int) -> None:
+        """Before blocks are written that were there before: makes durable that they are the file's, and nobody else's."""
+        if inode.pinned > self.disk.durable_at or self.space.busy.within(place, place + count):
+            self.flush_log()
 
     def write_device(self, place: int, source: Tape, first: int, last: int) -> None:
         """Writes blocks `first` to before `last` of `source` to the device from block `place` on."""

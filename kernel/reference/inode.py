@@ -80,6 +80,10 @@ class Inode:
     swapfile: bool = False
     queried: bool = False
     """Somebody looked at its ctime since it was last changed: the next change must be told apart."""
+    logged: tuple[int, int] = (0, 0)
+    """Which mappings the last transaction that had it saw."""
+    pinned: int = 0
+    """The last transaction that changed its mappings: until it is durable, nothing may be overwritten in place."""
     held: Task | None = None
     """The task that changes its mappings now: everybody else waits."""
 

@@ -38,7 +38,8 @@ class Transaction:
 
     record: Record
     joined: dict[int, Inode] = field(default_factory=dict)
-    freed: list[tuple[int, int]] = field(default_factory=list)
+    released: list[tuple[int, int]] = field(default_factory=list)
+    """Blocks that lost an owner."""
 
     def join(self, *inodes: Inode) -> None:
         """Makes inodes part of it."""
@@ -103,6 +104,8 @@ class Disk:
         """Units promised to transactions under way."""
         self.committed = 0
         """Transactions since the file system was made."""
+        self.durable_at = 0
+        """The last of them that survives a crash."""
         self.crash_at = -1
         """The number of the transaction whose commit is followed by a crash; -1: none."""
 
@@ -125,6 +128,7 @@ class Disk:
     def flush(self) -> None:
         """Makes all records durable."""
         self.durable = len(self.records)
+        self.durable_at = self.committed
 
     def checkpoint(self) -> None:
         """Flushes, writes all records home, and empties the log."""

@@ -195,6 +195,12 @@ XFS_EXCHANGE = replace(
     title="XFS with the exchange feature",
     offers=XFS.offers | {"exchange_range", "commit_range"},
 )
+XFS_REFUSING = replace(
+    XFS,
+    name="xfs_refusing",
+    title="XFS as it once was: SWAPEXT refuses files that are mapped",
+    refuses_mapped=frozenset({"swapext"}),
+)
 BTRFS = Personality(
     "btrfs",
     "btrfs: copy on write unless a file is marked otherwise",
@@ -224,13 +230,12 @@ FULL = Personality(
     "everything that any of them offers, proposed calls included; swap through direct I/O",
     EXT4.offers | XFS_EXCHANGE.offers | BTRFS.offers | F2FS.offers | {"mov_data"},
     flags=EXT4.flags | BTRFS.flags,
-    swaps_forks=True,
-    refuses_mapped=frozenset({"swapext"}),
     swap_io="direct",
+    swap_needs_nocow=True,
 )
 
 PERSONALITIES: Mapping[str, Personality] = {
-    each.name: each for each in (EXT4, XFS, XFS_RMAP, XFS_EXCHANGE, BTRFS, F2FS, NFS, FULL)
+    each.name: each for each in (EXT4, XFS, XFS_RMAP, XFS_EXCHANGE, XFS_REFUSING, BTRFS, F2FS, NFS, FULL)
 }
 
 

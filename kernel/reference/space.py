@@ -1,7 +1,7 @@
 """The blocks of the device: how often each is referenced, which are free, and how many are promised.
 
-A freed block is busy until its release is durable: given out again before that, it could be
-overwritten, and a crash would bring back the file that it belonged to.
+A block that lost an owner is busy until that is durable: given out again or overwritten before,
+it would be so in the file that it belonged to, which a crash brings back.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Device:
 class Space:
     """Reference counts of all blocks, as memory knows them."""
 
-    def __init__(self, blocks: int, first: int) -> None:
-        self.blocks, self.first = blocks, first
-        """How many there are, and the first one that files may have."""
+    def __init__(self, blocks: int, first: int, align: int) -> None:
+        self.blocks, self.first, self.align = blocks, first, align
+        """How many there are, the first one that files may have, and how many make a page."""
         self.refs: Spans[int] = Spans()
         self.busy: Spans[bool] = Spans()
         self.free = blocks - first
@@ -64,6 +64,8 @@ class Space:
                 while at < first:
                     taken = self.busy.within(at, first)
                     stop = taken[0][0] if taken else first
+                    if count >= self.align:
+                        at = min(stop, -(-at // self.align) * self.align)
                     if stop - at > best[1]:
                         best = (at, stop - at)
                     if stop - at >= count:
@@ -78,9 +80,8 @@ class Space:
         self.free -= count
         self._rotor = start + count
 
-    def change(self, start: int, count: int, by: int) -> list[tuple[int, int]]:
-        """Adds to the reference counts of a stretch. Returns what is free now: first block and length."""
-        freed: list[tuple[int, int]] = []
+    def change(self, start: int, count: int, by: int) -> None:
+        """Adds to the reference counts of a stretch."""
         for first, last, refs in self.refs.whole(start, start + count):
             now = (refs or 0) + by
             if now < 0:
@@ -88,12 +89,10 @@ class Space:
             if now == 0:
                 self.refs.drop(first, last)
                 self.free += last - first
-                freed.append((first, last - first))
             else:
                 if not refs:
                     self.free -= last - first
                 self.refs.put(first, last, now)
-        return freed
 
     def shared(self, start: int, count: int) -> bool:
         """Whether any block of a stretch is referenced more than once."""
