@@ -108,6 +108,8 @@ def differences(
     expected: Runs, observed: Runs, tail: Callable[[Run, Run], bool] | None = None
 ) -> tuple[Difference, ...]:
     """Where two contents differ. `tail` decides about a last run too short to name its source."""
+    if expected == observed:
+        return ()
     found: list[Difference] = []
     total = length_of(observed)
     for at, length, a, b in aligned(expected, observed):

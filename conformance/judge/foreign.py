@@ -114,30 +114,24 @@ def _zeros(bench: Bench, file: str) -> None:
     for moment, state in bench.record.states(file):
         if moment.at not in READ_ANEW or not moment.reachable or not readable(state) or not changes.mapped(state):
             continue
-        for place in extents.places(state.extents, state.size):
-            if place.kind != extents.HOLE and "unwritten" not in place.flags:
-                continue
-            held = content.cut(state.content, place.at, place.length)
-            wrong = content.differences((Run(ZERO, 0, 0, place.length),), held)
-            if wrong:
-                observed = content.content_text(held, bench.block)
-                bench.find(
-                    "content",
-                    0,
-                    file,
-                    f"zeros in {content.span_text(place.at, place.length, bench.block)}, which is {place.kind}",
-                    f"from there on: {observed}",
-                    "holes and unwritten extents read as zeros",
-                    at=moment.at,
-                )
-                return
+        wanted = tuple(
+            Run(ZERO if place.kind == extents.HOLE or "unwritten" in place.flags else content.ANY, 0, 0, place.length)
+            for place in extents.places(state.extents, state.size)
+        )
+        differing = content.differences(content.joined(wanted), state.content)
+        found = [item for item in differing if item.expected is not None and item.expected.source == ZERO]
+        if found:
+            expected, observed = content.difference_texts(found, bench.block)
+            because = "holes and unwritten extents read as zeros"
+            bench.find("content", 0, file, expected, observed, because, at=moment.at)
+            return
 
 
 def _header(bench: Bench, file: str) -> None:
     if file not in bench.history.whole_headers:
         return
     for moment, state in bench.record.states(file):
-        if moment.at not in READ_ANEW or not moment.reachable or not readable(state):
+        if moment.at != "remounted" or not readable(state):
             continue
         if not state.content or state.content[0].source != SWAP_HEADER:
             held = content.content_text(content.cut(state.content, 0, PAGE), bench.block)

@@ -275,6 +275,7 @@ def test_what_was_read_before_a_swap_area_was_used_may_stay_in_the_cache() -> No
 def test_the_header_of_a_swap_area_is_intact_after_use() -> None:
     verdict = swapped((Run(UNKNOWN, 9, 0, 15 * B),), header=False)
     assert found(verdict) == [("swap header", 0, "target")]
+    assert verdict.findings[0].at == "remounted"
     # unless the trial itself wrote to the file
     rewritten = calls.Write(FdName("target"), Span(0, B))
     assert swapped((Run(UNKNOWN, 9, 0, 15 * B),), "data:16", rewritten, header=False).kind == "pass"
@@ -302,8 +303,9 @@ def test_holes_and_unwritten_places_read_as_zeros(layout: str) -> None:
     assert passed(of).judged().kind == "pass"
     leak = fields(content=(Run("target", 0, 0, 5 * B), Run(ZERO, 0, 0, 3 * B)))
     verdict = Story(of).do(1, target=leak).finish().judged()
-    assert only(verdict).expected.startswith("zeros in 4-7, which is")
-    assert only(verdict).observed == "from there on: 0: target 4, 1-3: zeros"
+    finding = only(verdict)
+    assert (finding.expected, finding.observed, finding.at) == ("4: zeros", "4: target", "dropped")
+    assert finding.because == "holes and unwritten extents read as zeros"
 
 
 def test_a_file_that_cannot_be_read_is_found() -> None:
