@@ -113,9 +113,14 @@ _NUMBER: dict[str, Callable[[int], str]] = {
 }
 
 
+_DAY = 86_400 * 10**9
+
+
 def later(nanoseconds: int) -> str:
-    """A difference of two times: "1.2 s later", "4 ms earlier"."""
+    """A difference of two times: "1.2 s later", "4 ms earlier", "9204 days earlier"."""
     size = abs(nanoseconds)
+    if size >= 2 * _DAY:
+        return f"{size // _DAY} days {'later' if nanoseconds > 0 else 'earlier'}"
     for unit, name in ((10**9, "s"), (10**6, "ms"), (10**3, "µs"), (1, "ns")):
         if size >= unit:
             return f"{size / unit:.4g} {name} {'later' if nanoseconds > 0 else 'earlier'}"

@@ -28,6 +28,7 @@ from tracekit import (
     wrote,
 )
 
+from conformance.judge.changes import later
 from conformance.model.trial import Layout
 from conformance.model.verdict import Verdict
 from kernel import calls
@@ -116,6 +117,20 @@ def test_each_time_is_claimed_on_its_own(field: str) -> None:
     assert after(unchanged).kind == "pass"
     assert only(after(changed)).expected == "changed"
     assert after(changed, change).kind == "pass"
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (1, "1 ns later"),
+        (-4_000_000, "4 ms earlier"),
+        (1_200_000_000, "1.2 s later"),
+        (-795_200_000 * SECOND, "9203 days earlier"),
+        (0, "the same"),
+    ],
+)
+def test_times_are_told_as_differences(nanoseconds: int, text: str) -> None:
+    assert later(nanoseconds) == text
 
 
 def test_size_links_mode_and_space() -> None:

@@ -236,7 +236,7 @@ START, STOP = calls.Start(ActorName("writer")), calls.Stop(ActorName("writer"))
 def race(**more: object) -> Story:
     """A writer beside an exchange: steps 1 start, 2 exchange (from 100 to 200 ns), 3 stop."""
     writer = Actor("writer", (step(1, write(), "OK", "EBUSY"),), loop=True)
-    of = trial(step(1, START), step(2, exchange()), step(3, STOP), files=TWO, actors=(writer,), **more)
+    of = trial(step(1, START), step(2, exchange()), step(3, STOP), files=TWO, actors=(writer,), **more)  # type: ignore[arg-type]  # fields by name
     return Story(of)
 
 
