@@ -42,8 +42,8 @@ MOVE_EXTENT = struct.Struct("=IIQQQQ")
 """reserved, donor_fd, orig_start, donor_start, len, moved_len (out): in blocks."""
 MOVE_RANGE = struct.Struct("=I4xQQQ")
 """dst_fd, pos_in, pos_out, len."""
-SWAPEXT = struct.Struct("=qqqqq16x")
-"""version (0), fdtarget, fdtmp, offset, length; the xfs_bstat of the target follows (136 bytes)."""
+SWAPEXT = struct.Struct("=qqqqqQ8x")
+"""version (0), fdtarget, fdtmp, offset, length, pad; the xfs_bstat of the target follows (136 bytes)."""
 BSTAT_SIZE = 136
 EXCHANGE_RANGE = struct.Struct("=iIQQQQ")
 """file1_fd, pad, file1_offset, file2_offset, length, flags; COMMIT_RANGE adds 48 bytes of freshness."""
@@ -66,7 +66,7 @@ FIEMAP_FLAGS = {
     0x2000: "shared",
 }
 FIEMAP_LAST = 0x1
-EXCHANGE_FLAGS = {"to_eof": 1, "dsync": 2, "dry_run": 4, "file1_written": 8}
+EXCHANGE_FLAGS = {"to_eof": 1, "dsync": 2, "dry_run": 4, "file1_written": 8, "unknown": 1 << 62}
 FALLOCATE_MODES = {
     "allocate": 0x00,
     "keep_size": 0x01,

@@ -42,6 +42,8 @@ class Call:
     """Only the suite's own tests may use it."""
     actor_may: ClassVar[bool] = True
     """An actor may make it too."""
+    main_may: ClassVar[bool] = True
+    """The main process may make it."""
 
     def needs(self) -> tuple[str, ...]:
         """The abilities that a target must offer for this call."""
@@ -439,7 +441,14 @@ class Exchange(Call):
     cookie: Annotated[CookieName | None, "the cookie to present; without it swapext takes one of now"] = None
     range: Annotated[Span, "which range of the target"] = WHOLE
     donor_at: Annotated[Bytes | None, "where in the donor; without it the same place"] = None
-    flags: Annotated[tuple[Literal["to_eof", "dsync", "dry_run", "file1_written"], ...], "exchange_range's flags"] = ()
+    flags: Annotated[
+        tuple[Literal["to_eof", "dsync", "dry_run", "file1_written", "unknown"], ...],
+        "exchange_range's flags; unknown: one that has no meaning yet",
+    ] = ()
+    spoil: Annotated[
+        Literal["nothing", "version", "pad"],
+        "what of the call's structure is not as it must be: swapext's version; pad: bytes that are reserved",
+    ] = "nothing"
 
     def needs(self) -> tuple[str, ...]:
         """See `Call.needs`."""
@@ -678,6 +687,16 @@ class Stop(Call):
     do = "stop"
     actor: Annotated[ActorName, "which one"]
     actor_may = False
+
+
+@_call
+@dataclass(frozen=True)
+class Become(Call):
+    """The actor goes on as an ordinary user (65534) without any privilege. What it has open stays open."""
+
+    do = "become"
+    main_may = False
+    user: Annotated[Literal["nobody"], "which one"] = "nobody"
 
 
 # --- for the suite's own tests ----------------------------------------------------------------

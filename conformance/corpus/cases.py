@@ -315,6 +315,8 @@ def call_errors(word: str, keys: set[str], place: str, tests_only: bool, *, acto
         yield CorpusError(f"{place}, key 'do'", f"the call {word!r} is for the suite's own tests only")
     if actor and not call.actor_may:
         yield CorpusError(f"{place}, key 'do'", f"an actor cannot make the call {word!r}")
+    if not actor and not call.main_may:
+        yield CorpusError(f"{place}, key 'do'", f"only an actor can make the call {word!r}")
     fields = {field.name for field in call_fields(word)}
     for key in sorted(keys - fields - (set(STEP_WORDS) if actor else set())):
         yield CorpusError(place, unknown_name(f"key of {word!r}:", key, [*fields, *STEP_WORDS]))

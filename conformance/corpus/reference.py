@@ -94,6 +94,8 @@ def call_text(word: str) -> str:
         facts.append("The checker runs after the trial.")
     if not call.actor_may:
         facts.append("Not for actors.")
+    if not call.main_may:
+        facts.append("For actors only.")
     return "\n".join([*lines, " ".join(facts), ""] if facts else lines)
 
 

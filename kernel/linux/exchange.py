@@ -67,7 +67,8 @@ def _swapext(world: World, call: calls.Exchange) -> Outcome:
         cookie = bytes(_take(world, target, "swapext")) if target >= 0 else bytes(abi.BSTAT_SIZE)
     else:
         cookie = bytes(world.cookies[call.cookie].data)
-    argument = abi.SWAPEXT.pack(0, target, donor, span.offset, span.length) + cookie
+    version, pad = call.spoil == "version", call.spoil == "pad"
+    argument = abi.SWAPEXT.pack(version, target, donor, span.offset, span.length, pad) + cookie
     fcntl.ioctl(world.root, abi.XFS_IOC_SWAPEXT, argument)
     return DONE
 
@@ -78,8 +79,9 @@ def _exchange_range(world: World, call: calls.Exchange) -> Outcome:
     for flag in call.flags:
         flags |= abi.EXCHANGE_FLAGS[flag]
     donor_at = span.offset if call.donor_at is None else call.donor_at
+    pad = call.spoil == "pad"
     length = 0 if "to_eof" in call.flags else span.length
-    argument = abi.EXCHANGE_RANGE.pack(world.fd(call.donor), 0, donor_at, span.offset, length, flags)
+    argument = abi.EXCHANGE_RANGE.pack(world.fd(call.donor), pad, donor_at, span.offset, length, flags)
     request = abi.XFS_IOC_EXCHANGE_RANGE
     if call.via == "commit_range":
         request = abi.XFS_IOC_COMMIT_RANGE
@@ -97,7 +99,9 @@ def _move_ext(world: World, call: calls.Exchange) -> Outcome:
     donor_at = span.offset if call.donor_at is None else call.donor_at
     blocks = -(-span.length // block)
     argument = bytearray(
-        abi.MOVE_EXTENT.pack(0, world.fd(call.donor) & 0xFFFFFFFF, span.offset // block, donor_at // block, blocks, 0)
+        abi.MOVE_EXTENT.pack(
+            call.spoil == "pad", world.fd(call.donor) & 0xFFFFFFFF, span.offset // block, donor_at // block, blocks, 0
+        )
     )
     result = OK
     try:

@@ -28,6 +28,7 @@ _OPEN = {
 }
 _PAST = 1_000_000_000 * 10**9
 _CHUNK = 1 << 20
+_NOBODY = 65534
 
 
 def open_flags(flags: tuple[str, ...]) -> int:
@@ -338,6 +339,15 @@ def _set_flags(world: World, call: calls.SetFlags, pen: Pen) -> Outcome:
     for name in call.clear:
         flags &= ~abi.INODE_FLAGS[name]
     set_flags(world.fd(call.file), flags)
+    return DONE
+
+
+@performs(calls.Become)
+def _become(world: World, call: calls.Become, pen: Pen) -> Outcome:
+    if os.geteuid() != _NOBODY:
+        os.setgroups(())
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
     return DONE
 
 
