@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 
 from conformance.cli.verb import cases_argument, console, plain_table
-from conformance.errors import UnknownName
+from conformance.errors import UsageError, unknown_name
 
 NAME = "rules"
 HELP = "list the rules"
@@ -37,7 +37,8 @@ def run(given: argparse.Namespace) -> int:
     corpus = load(corpus_roots(given.cases)).require()
     for pattern in given.patterns:
         if not any(matches(pattern, rule) for rule in corpus.rules):
-            raise UnknownName("rule", pattern, corpus.rules)
+            near = unknown_name("rule", pattern, corpus.rules).partition(" What exists")[0]
+            raise UsageError(f"{near} `conformance rules` lists them.")
     tested = Counter(case.head.rule for case in corpus.cases.values())
     table = plain_table("rule", "level", "promise", "cases", "sentence")
     for rule in corpus.rules.values():

@@ -14,7 +14,7 @@ import pytest
 
 from conformance import __version__
 from conformance.model.verdict import Verdict
-from conformance.plugin import signals
+from conformance.plugin.signals import TERMINATED, Signals, Terminated
 from conformance.reports.events import Doing, Finished, Judged, NotRun, RunEvent, Started
 from conformance.reports.journal import Journal, Tail
 from conformance.reports.terminal import Terminal
@@ -37,9 +37,11 @@ class ControllerPlugin:
         self._processes: set[int] = set()
         self._measured: dict[str, float] = {}
         self._judged: set[str] = set()
+        self._signals = Signals()
         self._interrupted = ""
         self._terminated = False
-        self._started = Started(
+        self._over = False
+        started = Started(
             time.time(),
             __version__,
             plan.settings.kernel,
@@ -52,6 +54,8 @@ class ControllerPlugin:
             plan.image.provenance,
             tuple(sys.argv),
         )
+        for event in (started, *plan.not_run):
+            self._journal.add(event)
         self._terminal = Terminal(
             {entry.id: entry.seconds for entry in plan.entries},
             self._read,
@@ -77,10 +81,7 @@ class ControllerPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """The run begins."""
-        signals.leave_on_term()
-        self._journal.add(self._started)
-        for item in self._planned.plan.not_run:
-            self._journal.add(item)
+        self._signals.leave_on_term()
         self._terminal.begin()
 
     @pytest.hookimpl(wrapper=True)
@@ -102,26 +103,28 @@ class ControllerPlugin:
         self._terminal.poll()
 
     def pytest_report_teststatus(self, report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
-        """Counts as pytest does, and prints nothing: the progress does that."""
+        """Counts as pytest does. Prints nothing until the end, where -r wants words: the progress does that."""
         if hasattr(report, "wasxfail"):
-            return "xfailed" if report.skipped else "passed", "", ""
-        if report.failed:
-            return "failed" if report.when == "call" else "error", "", ""
-        if report.skipped:
-            return "skipped", "", ""
-        return "passed" if report.when == "call" else "", "", ""
+            category, word = ("xfailed", "XFAIL") if report.skipped else ("passed", "PASSED")
+        elif report.failed:
+            category, word = ("failed", "FAILED") if report.when == "call" else ("error", "ERROR")
+        elif report.skipped:
+            category, word = "skipped", "SKIPPED"
+        else:
+            category, word = ("passed", "PASSED") if report.when == "call" else ("", "")
+        return category, "", word if self._over else ""
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remembers why the run ends early."""
         self._interrupted = str(excinfo.value) or "interrupted"
-        self._terminated = isinstance(excinfo.value, signals.Terminated)
+        self._terminated = isinstance(excinfo.value, Terminated)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
         """Ends workers at once where the run was interrupted: they would finish what they do otherwise."""
         self._terminal.poll()
         if exitstatus == pytest.ExitCode.INTERRUPTED:
-            signals.ignore_while_leaving()
+            self._signals.ignore_while_leaving()
             for process in self._processes - {os.getpid()}:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGTERM)
@@ -129,9 +132,10 @@ class ControllerPlugin:
         yield
         self._journal.add(Finished(time.time(), self._interrupted or (str(stopped) if stopped else "")))
         self._terminal.stop()
+        self._over = True
         Durations(self._planned.plan.settings.machine).record(self._measured)
         if self._terminated:
-            session.exitstatus = signals.TERMINATED
+            session.exitstatus = TERMINATED
 
     def pytest_terminal_summary(self) -> None:
         """The failures explained, and the table."""
@@ -142,6 +146,7 @@ class ControllerPlugin:
         self._terminal.close()
         self._journal.close()
         self._lock.close()
+        self._signals.restore()
 
     def _read(self) -> list[RunEvent]:
         """What happened since the last time."""
@@ -167,14 +172,17 @@ class ControllerPlugin:
 
 def _report_not_run(config: pytest.Config, item: NotRun) -> None:
     """Tells pytest of a trial that is not applicable, so that its reports list it with the reason."""
-    for when, outcome, text in (("setup", "skipped", ("", 0, f"Skipped: {item.reason}")), ("teardown", "passed", None)):
+    for when, outcome, text in (
+        ("setup", "skipped", (item.name, None, f"Skipped: {item.reason}")),
+        ("teardown", "passed", None),
+    ):
         filesystem, _, variant = item.target.partition(":")
         report = pytest.TestReport(
             nodeid=item.name,
             location=("", None, item.name),
             keywords={},
             outcome=outcome,  # type: ignore[arg-type]  # two literals in a tuple are taken for str
-            longrepr=text,
+            longrepr=text,  # type: ignore[arg-type]  # without a line number pytest prints none
             when=when,  # type: ignore[arg-type]
             user_properties=[
                 ("verdict", "not applicable"), ("rule", item.rule), ("fs", filesystem), ("variant", variant),

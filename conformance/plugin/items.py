@@ -46,7 +46,7 @@ class TrialItem(pytest.Item):
         """Runs the trial on this worker's guest, and has it judged."""
         self.judged = judged = self.worker.run(self.entry)
         filesystem, _, variant = judged.target.partition(":")
-        plan = self.worker.planned.plan
+        plan = self.worker.plan
         self.user_properties += [
             ("verdict", judged.verdict.kind),
             ("rule", judged.rule),

@@ -30,7 +30,8 @@ def join_run(config: pytest.Config) -> None:
     _prepare(config)
     workerinput: dict[str, str] = config.workerinput  # type: ignore[attr-defined]  # xdist adds it
     planned = PlannedRun(RunDirectory(Path(workerinput[RUN_KEY])))
-    config.pluginmanager.register(WorkerPlugin(planned, workerinput["workerid"], alone=False), "conformance-worker")
+    worker = WorkerPlugin(planned.plan, planned, workerinput["workerid"], alone=False)
+    config.pluginmanager.register(worker, "conformance-worker")
 
 
 def plan_run(config: pytest.Config) -> None:
@@ -48,19 +49,21 @@ def _plan_run(config: pytest.Config) -> None:
     settings = settings_of(config)
     roots = corpus_roots(config.option.cases)
     plan, trials = make_plan(settings, roots, selection_of(config), keep_of(config), _progress)
+    if config.option.collectonly:
+        config.pluginmanager.register(WorkerPlugin(plan, None, "", alone=True), "conformance-worker")
+        return
     directory, lock = new_run(config.option.run_dir, settings.fs)
     plan.write(directory, trials)
     planned = PlannedRun(directory)
     workers = _workers(config, plan)
     verbosity = config.option.verbose
-    if not config.option.collectonly:
-        _quiet(config, settings)
-        live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not config.option.usepdb
-        config.pluginmanager.register(
-            ControllerPlugin(planned, lock, workers, verbosity=verbosity, live=live), "conformance-controller"
-        )
-    if workers == 0 or config.option.collectonly:
-        config.pluginmanager.register(WorkerPlugin(planned, "guest", alone=True), "conformance-worker")
+    _quiet(config, settings)
+    live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not config.option.usepdb
+    config.pluginmanager.register(
+        ControllerPlugin(planned, lock, workers, verbosity=verbosity, live=live), "conformance-controller"
+    )
+    if workers == 0:
+        config.pluginmanager.register(WorkerPlugin(plan, planned, "guest", alone=True), "conformance-worker")
 
 
 def settings_of(config: pytest.Config) -> Settings:

@@ -5,25 +5,49 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit status of a run that was ended by SIGTERM, as a shell would say it."""
 _PR_SET_PDEATHSIG = 1
 
+Handler = Callable[[int, FrameType | None], object] | int | None
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came. To pytest it is what Ctrl-C is."""
 
 
-def leave_on_term() -> None:
-    """From now on SIGTERM ends the session; a second one ends the process at once."""
+class Signals:
+    """What this process does on SIGTERM and SIGINT while a run lasts."""
 
-    def leave(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        raise Terminated("ended by SIGTERM")
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Handler] = {}
 
-    signal.signal(signal.SIGTERM, leave)
+    def leave_on_term(self) -> None:
+        """From now on SIGTERM ends the session; a second one ends the process at once."""
+
+        def leave(number: int, _frame: FrameType | None) -> None:
+            signal.signal(number, signal.SIG_DFL)
+            raise Terminated("ended by SIGTERM")
+
+        self._set(signal.SIGTERM, leave)
+
+    def ignore_while_leaving(self) -> None:
+        """Nothing may interrupt the end of a session any more."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._set(number, signal.SIG_IGN)
+
+    def restore(self) -> None:
+        """As it was before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _set(self, number: signal.Signals, handler: Handler) -> None:
+        before = signal.signal(number, handler)
+        self._before.setdefault(number, before)
 
 
 def term_when_parent_dies(parent: int) -> None:
@@ -31,9 +55,3 @@ def term_when_parent_dies(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent:  # it was gone already
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def ignore_while_leaving() -> None:
-    """Nothing may interrupt the end of a session any more."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)

@@ -7,19 +7,21 @@ from collections.abc import Generator
 
 import pytest
 
-from conformance.plugin import signals
 from conformance.plugin.items import TrialItem
+from conformance.plugin.signals import Signals, term_when_parent_dies
 from conformance.reports.events import Judged
-from conformance.runner.plan import Entry, PlannedRun
+from conformance.runner.plan import Entry, Plan, PlannedRun
 from conformance.runner.run import Worker
 
 
 class WorkerPlugin:
     """Collects the trials of a plan and runs those that pytest asks for."""
 
-    def __init__(self, planned: PlannedRun, name: str, *, alone: bool) -> None:
-        self.planned, self._name, self._alone = planned, name, alone
+    def __init__(self, plan: Plan, planned: PlannedRun | None, name: str, *, alone: bool) -> None:
+        """Without `planned` the trials are only collected. `alone`: there are no other workers, and no controller."""
+        self.plan, self._planned, self._name, self._alone = plan, planned, name, alone
         self._parent = os.getppid()
+        self._signals = Signals()
         self._worker: Worker | None = None
         self._more = False
 
@@ -29,19 +31,19 @@ class WorkerPlugin:
         return self._worker.run(entry, more=self._more)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
+    def pytest_sessionstart(self) -> None:
         """Starts the guest before anything is collected, so that it boots meanwhile."""
-        if self.planned.plan.entries and not session.config.option.collectonly:
+        if self._planned is not None and self.plan.entries:
             if not self._alone:
-                signals.leave_on_term()
-                signals.term_when_parent_dies(self._parent)
-            self._worker = Worker(self.planned, self._name)
+                self._signals.leave_on_term()
+                term_when_parent_dies(self._parent)
+            self._worker = Worker(self._planned, self._name)
             self._worker.start()
 
     def pytest_collection(self, session: pytest.Session) -> bool:
         """The plan's trials instead of whatever tests lie around."""
         config = session.config
-        session.items = [TrialItem.make(session, entry, self) for entry in self.planned.plan.entries]
+        session.items = [TrialItem.make(session, entry, self) for entry in self.plan.entries]
         config.hook.pytest_collectreport(report=pytest.CollectReport("", "passed", None, list(session.items)))
         config.hook.pytest_collection_modifyitems(session=session, config=config, items=session.items)
         config.hook.pytest_collection_finish(session=session)
@@ -63,7 +65,7 @@ class WorkerPlugin:
     def pytest_sessionfinish(self) -> None:
         """Ends the guest."""
         if not self._alone:
-            signals.ignore_while_leaving()
+            self._signals.ignore_while_leaving()
         if self._worker is not None:
             self._worker.stop()
             self._worker = None

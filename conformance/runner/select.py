@@ -9,7 +9,7 @@ from pathlib import Path
 from conformance.corpus import Case, Corpus
 from conformance.corpus.known import matches
 from conformance.corpus.words import TAGS
-from conformance.errors import UnknownName, UsageError
+from conformance.errors import UnknownName, UsageError, unknown_name
 from conformance.runner.settings import Selection
 
 Keep = Callable[[str, frozenset[str]], bool]
@@ -40,7 +40,8 @@ def selector(corpus: Corpus, roots: Sequence[Path], selection: Selection, keep: 
     """What a selection means in this corpus. Raises UsageError for rules, tags and paths that choose nothing."""
     for pattern in selection.rules:
         if not any(matches(pattern, rule) for rule in corpus.rules):
-            raise UnknownName("rule", pattern, corpus.rules)
+            near = unknown_name("rule", pattern, corpus.rules).partition(" What exists")[0]
+            raise UsageError(f"{near} `conformance rules` lists them.")
     for tag in selection.tags:
         if tag not in TAGS:
             raise UnknownName("tag", tag, TAGS)
