@@ -29,6 +29,9 @@ def opened(world: World, inode: Inode, flags: tuple[str, ...], *, invisible: boo
     if "directory" in flags:
         fail("ENOTDIR")
     world.fs.check_alive()
+    wanted = 0o2 * write + 0o4 * ("read" in flags or not write)
+    if not world.fs.tasks.current.privileged and inode.mode & wanted != wanted:
+        fail("EACCES")
     if write and (inode.flags & IMMUTABLE or (inode.flags & APPEND and "append" not in flags)):
         fail("EPERM")
     if "truncate" in flags and inode.flags & APPEND:
@@ -62,8 +65,16 @@ def _open(world: World, call: calls.Open, pen: Pen) -> Outcome:
 def _open_by_handle(world: World, call: calls.OpenByHandle, pen: Pen) -> Outcome:
     if "handle" not in world.fs.personality.offers:
         fail("ENOTTY")
+    if not world.fs.tasks.current.privileged:
+        fail("EPERM")
     inode = world.fs.lookup(world.machine.files[call.file].path)
     world.open(call.name, call.file, opened(world, inode, call.flags, invisible=True))
+    return DONE
+
+
+@performs(calls.Become)
+def _become(world: World, call: calls.Become, pen: Pen) -> Outcome:
+    world.fs.tasks.current.privileged = False
     return DONE
 
 

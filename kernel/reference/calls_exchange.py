@@ -21,8 +21,15 @@ from kernel.units import PAGE, Span
 def _snapshot(world: World, call: calls.Snapshot, pen: Pen) -> Outcome:
     if call.via == "swapext" and "swapext" not in world.fs.personality.offers:
         fail("ENOTTY")
-    world.cookies[call.cookie] = world.fs.take_cookie(regular(world.fd(call.file)), call.via)
+    world.cookies[call.cookie] = _take(world, regular(world.fd(call.file)), call.via)
     return DONE
+
+
+def _take(world: World, inode: Inode, via: str) -> Cookie:
+    """The record that SWAPEXT compares is told to root alone."""
+    if via == "swapext" and not world.fs.tasks.current.privileged:
+        fail("EPERM")
+    return world.fs.take_cookie(inode, via)
 
 
 @performs(calls.Tamper)
@@ -44,6 +51,7 @@ def _tamper(world: World, call: calls.Tamper, pen: Pen) -> Outcome:
 def _exchange(world: World, call: calls.Exchange, pen: Pen) -> Outcome:
     if call.via not in world.fs.personality.offers:
         _refuse_absent(world, call)
+    refuse(world, call.via, reserved=call.spoil != "nothing" or "unknown" in call.flags)
     return _VIA[call.via](world, call)
 
 
@@ -109,7 +117,7 @@ def _swapext(world: World, call: calls.Exchange) -> Outcome:
     if call.cookie is not None:
         cookie = world.cookies[call.cookie]
     elif fd is not None and fd.inode is not None:
-        cookie = fs.take_cookie(fd.inode, "swapext")
+        cookie = _take(world, fd.inode, "swapext")
     else:
         cookie = Cookie("swapext")
     _, target, _, donor = _pair(world, "swapext", call.target, call.donor)
@@ -165,7 +173,7 @@ def _exchange_range(world: World, call: calls.Exchange) -> Outcome:
         if call.cookie is not None:
             cookie = world.cookies[call.cookie]
         elif fd is not None and fd.inode is not None:
-            cookie = fs.take_cookie(fd.inode, "commit_range")
+            cookie = _take(world, fd.inode, "commit_range")
         else:
             cookie = Cookie("commit_range")
     two, target, one, donor = _pair(world, via, call.target, call.donor)
@@ -353,6 +361,8 @@ def _swap_boot(world: World, call: calls.SwapBoot, pen: Pen) -> Outcome:
     if "swap_boot" not in world.fs.personality.offers:
         fail("ENOTTY")
     inode = regular(world.fd(call.file), read=True, write=True)
+    if not world.fs.tasks.current.privileged:
+        fail("EPERM")
     refuse(
         world,
         "swap_boot",

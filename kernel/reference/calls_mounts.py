@@ -88,11 +88,17 @@ def _remount_as(world: World, read_only: bool) -> None:
     fs.read_only = read_only
 
 
+def _root_alone(world: World) -> None:
+    if not world.fs.tasks.current.privileged:
+        fail("EPERM")
+
+
 @performs(calls.Freeze)
 def _freeze(world: World, call: calls.Freeze, pen: Pen) -> Outcome:
     fs = world.fs
     if "freeze" not in fs.personality.offers:
         fail("EOPNOTSUPP")
+    _root_alone(world)
     if fs.frozen:
         fail("EBUSY")
     fs.sync()
@@ -103,6 +109,7 @@ def _freeze(world: World, call: calls.Freeze, pen: Pen) -> Outcome:
 
 @performs(calls.Thaw)
 def _thaw(world: World, call: calls.Thaw, pen: Pen) -> Outcome:
+    _root_alone(world)
     if not world.fs.frozen:
         fail("EINVAL")
     thaw(world)

@@ -18,7 +18,7 @@ def _attributes(world: World, name: str) -> Inode:
     inode = regular(fd)
     world.fs.wait_thawed()
     world.fs.check_alive()
-    if inode.flags & (IMMUTABLE | APPEND):
+    if inode.flags & (IMMUTABLE | APPEND) or not world.fs.tasks.current.privileged:
         fail("EPERM")
     return inode
 
@@ -103,7 +103,7 @@ def _link(world: World, call: calls.Link, pen: Pen) -> Outcome:
     fs.wait_thawed()
     fs.check_alive()
     inode = fs.lookup(path)
-    if inode.flags & (IMMUTABLE | APPEND):
+    if inode.flags & (IMMUTABLE | APPEND) or not fs.tasks.current.privileged:
         fail("EPERM")
     if path + ".link" in fs.names:
         fail("EEXIST")
@@ -141,6 +141,8 @@ def _set_flags(world: World, call: calls.SetFlags, pen: Pen) -> Outcome:
     inode = regular(world.fd(call.file))
     fs.wait_thawed()
     fs.check_alive()
+    if not fs.tasks.current.privileged:
+        fail("EPERM")
     if not {*call.set, *call.clear} <= fs.personality.flags:
         fail("EOPNOTSUPP")
     flags = inode.flags

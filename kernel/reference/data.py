@@ -52,11 +52,18 @@ class Data(Core):
     def stamp(self, inode: Inode, *, modified: bool = True, invisible: bool = False) -> None:
         """Counts a change, and moves ctime, and mtime where data was modified, unless it is invisible."""
         inode.change += 1
+        if modified:
+            self.strip_privileges(inode)
         if not invisible:
             now = self.now(inode)
             inode.ctime = now
             if modified:
                 inode.mtime = now
+
+    def strip_privileges(self, inode: Inode) -> None:
+        """Takes setuid and setgid away where an ordinary user changes the data."""
+        if not self.tasks.current.privileged:
+            inode.mode &= ~0o4000 if not inode.mode & 0o010 else ~0o6000
 
     # --- the page cache -----------------------------------------------------------------------
 
@@ -223,7 +230,7 @@ class Data(Core):
                 self.release(into, mapped[0], last - first)
 
     def secure_place(self, inode: Inode, place: int, count: int) -> None:
-        """Before blocks are written that were there before: makes durable that they are the file's, and nobody else's."""
+        """Makes it durable that blocks are the file's, and nobody else's, before they are written in place."""
         if inode.pinned > self.disk.durable_at or self.space.busy.within(place, place + count):
             self.flush_log()
 

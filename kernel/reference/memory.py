@@ -163,7 +163,9 @@ class Memory(Ranges):
         except OSError:
             return "SIGBUS"
         with self.transaction("page fault", inode):
+            mode = inode.mode
             self.stamp(inode, invisible=mapping.invisible)
+            inode.mode = mode  # a store through a mapping keeps setuid, unlike write(2)
         inode.cache.dirty.put(*blocks, True)
         mapping.present.put(first, last, WRITABLE)
         return OK

@@ -34,6 +34,7 @@ _FILES: Refusals = {
     "append_fd": "EBADF",
     "unsupported": "EOPNOTSUPP",
     "absent": "ENOTTY",
+    "reserved": "EINVAL",
 }
 """What most calls answer."""
 
@@ -111,7 +112,7 @@ class Personality:
     title: str
     offers: frozenset[str]
     """Abilities, as targets name them."""
-    refusals: Mapping[str, Refusals] = field(default_factory=lambda: REFUSALS)
+    refusals: Mapping[str, Refusals] = field(default_factory=lambda: REFUSALS, repr=False)
     flags: frozenset[str] = frozenset({"immutable", "append", "noatime", "nodump"})
     """Inode flags that can be set."""
 

@@ -22,6 +22,7 @@ class Ranges(Data):
         inode.data.extents.drop(first, last)
         self.unreserve_cow(inode, first, last)
         inode.cache.dirty.drop(first, last)
+        self.zero_cached(inode, first * self.block, last * self.block)
 
     def zero_bytes(self, inode: Inode, start: int, end: int) -> None:
         """Zeroes a part of a block through the cache, where there is anything but zeros."""
@@ -102,6 +103,8 @@ class Ranges(Data):
         """Makes a range read as zeros, with blocks behind all of it: written ones become unwritten."""
         self.begin_change(inode)
         first, last = self._zero_edges(inode, start, end)
+        self.zero_cached(inode, first * self.block, last * self.block)
+        inode.cache.dirty.drop(first, last)
         with self.transaction("zero range", inode) as into:
             for a, b, mapped in inode.data.extents.whole(first, last):
                 for c, d, part in self.parts(a, b, mapped) if mapped else ():

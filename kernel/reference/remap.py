@@ -49,9 +49,9 @@ class Remap(Memory):
 
     def share_range(self, source: Inode, at: int, target: Inode, to: int, length: int, *, stamp: bool) -> None:
         """Makes a range of the target share the blocks of a range of the source."""
+        self.writeback(source)
+        self.flush_and_drop(target, to, to + length)
         with self.transaction("share", target, source) as into:
-            self.writeback(source)
-            self.flush_and_drop(target, to, to + length)
             first, last = self.blocks_of(at, at + length)
             by = to // self.block - first
             mapped = [each for each in source.data.extents.within(first, last) if each[2][1] == WRITTEN]
@@ -86,7 +86,7 @@ class Remap(Memory):
 
     def count_swap(self, inode: Inode) -> None:
         """Counts the change of a file whose extents were swapped, which moves none of its times."""
-        self.stamp(inode, invisible=True)
+        inode.change += 1
 
     # --- mappings -----------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class Task:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.privileged = True
+        """Root; an actor can become an ordinary user."""
         self.context: list[str] = []
         """What it is inside of, outermost first."""
         self.waiting = ""
