@@ -114,6 +114,7 @@ def _swapext(world: World, call: calls.Exchange) -> Outcome:
     fs = world.fs
     fd = world.fd(call.target)
     span = call.range.within(world.size(call.target))
+    refuse(world, "swapext", read_only=fs.read_only)
     if call.cookie is not None:
         cookie = world.cookies[call.cookie]
     elif fd is not None and fd.inode is not None:
@@ -233,6 +234,10 @@ def _refuse_ranges(world: World, via: str, target: Inode, span: Span, donor: Ino
 # --- MOVE_EXT -----------------------------------------------------------------------------------
 
 
+_LARGEST = (1 << 32) - 1
+"""The first block that a file can not have."""
+
+
 def _move_ext(world: World, call: calls.Exchange) -> Outcome:
     try:
         moved = _moved(world, call)
@@ -261,6 +266,7 @@ def _moved(world: World, call: calls.Exchange) -> int:
     refuse(
         world,
         "move_ext",
+        too_large=max(start, to) + count >= _LARGEST,
         misaligned=start % in_page != to % in_page,
         start_beyond_eof=start >= ends[0] or to >= ends[1],
     )

@@ -43,6 +43,7 @@ _MOVE_EXT: Refusals = {
     "is_directory": "EINVAL",
     "other_fs": "EINVAL",
     "start_beyond_eof": "EINVAL",
+    "too_large": "EINVAL",
     "setuid_donor": "EINVAL",
     "dirty": "EBUSY",
     "delayed": "ENODATA",
@@ -68,7 +69,6 @@ _EXCHANGE: Refusals = {
     "stale": "EBUSY",
     "partial_block": "EINVAL",
     "no_feature": "EOPNOTSUPP",
-    "append_only": "OK",
 }
 _MOVE_RANGE: Refusals = {**_FILES, "is_directory": "EINVAL", "swapfile": "EOPNOTSUPP", "swapfile_target": "ETXTBSY"}
 _MOV_DATA: Refusals = {**_FILES, "not_a_hole": "EEXIST", "flags": "EINVAL"}

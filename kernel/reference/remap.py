@@ -87,6 +87,7 @@ class Remap(Memory):
     def count_swap(self, inode: Inode) -> None:
         """Counts the change of a file whose extents were swapped, which moves none of its times."""
         inode.change += 1
+        self.strip_privileges(inode)
 
     # --- mappings -----------------------------------------------------------------------------
 

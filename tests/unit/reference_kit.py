@@ -61,8 +61,8 @@ def cells_of(content: tuple[Run, ...]) -> list[Cell]:
     found: list[Cell] = []
     for run in content:
         assert run.length % CELL == 0
-        for at in range(0, run.length, CELL):
-            found.append(None if run.source == ZERO else (run.source, run.at + at))
+        zero = run.source == ZERO
+        found += [None if zero else (run.source, run.at + at) for at in range(0, run.length, CELL)]
     return found
 
 

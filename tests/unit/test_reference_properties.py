@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reference_kit import CELL, Bench, Cell, cells_of, data
 
 from kernel import calls
 from kernel.calls import Call
@@ -15,8 +16,6 @@ from kernel.reference import BTRFS, EXT4, F2FS, FULL, XFS, Personality, check
 from kernel.reference.core import Crash
 from kernel.reference.personality import XFS_EXCHANGE
 from kernel.units import Bytes, FdName, MapName, NewName, Span
-
-from reference_kit import CELL, Bench, Cell, cells_of, data
 
 BLOCKS = 12
 """Of the largest file."""
@@ -53,7 +52,7 @@ def written(source: str, span: Span) -> list[Cell]:
     return [(source, at) for at in range(span.offset, span.end, CELL)]
 
 
-def apply(model: Model, call: Call, source: str, block: int) -> None:
+def apply(model: Model, call: Call, source: str) -> None:
     """What a call that succeeded does to the cells."""
     if isinstance(call, calls.Write):
         at = call.range.offset // CELL
@@ -62,8 +61,7 @@ def apply(model: Model, call: Call, source: str, block: int) -> None:
         new = {"different": written(source, call.range), "zero": [None] * (call.range.length // CELL), "same": same}
         model.put(call.file, at, new[call.bytes])
     elif isinstance(call, calls.Store):
-        name = "a" if call.map == "view_a" else "b"
-        model.put(name, call.range.offset // CELL, written(source, call.range))
+        model.put(call.map[-1], call.range.offset // CELL, written(source, call.range))
     elif isinstance(call, calls.Truncate):
         model.resize(call.file, call.size // CELL)
     elif isinstance(call, calls.Fallocate):
@@ -73,7 +71,7 @@ def apply(model: Model, call: Call, source: str, block: int) -> None:
         span = call.range.within(len(source_cells) * CELL)
         model.put(call.target, call.at // CELL, source_cells[span.offset // CELL : span.end // CELL])
     elif isinstance(call, calls.Exchange):
-        exchange(model, call, block)
+        exchange(model, call)
 
 
 def fallocate(model: Model, call: calls.Fallocate) -> None:
@@ -91,7 +89,7 @@ def fallocate(model: Model, call: calls.Fallocate) -> None:
                 cells[at] = None
 
 
-def exchange(model: Model, call: calls.Exchange, block: int) -> None:
+def exchange(model: Model, call: calls.Exchange) -> None:
     target, donor = model.files[call.target], model.files[call.donor]
     if call.via in ("swapext", "exchange_range"):
         span = call.range.within(len(target) * CELL)
@@ -152,30 +150,19 @@ def prepared(personality: Personality, block: int) -> tuple[Bench, Model]:
     return bench, model
 
 
-def follow(bench: Bench, model: Model, call: Call, block: int) -> None:
+def follow(bench: Bench, model: Model, call: Call) -> None:
     """Makes a call on both."""
     outcome = bench.do(call)
     if outcome.ok:
-        apply(model, call, f"step{bench.number}", block)
-    elif isinstance(call, calls.Store):
-        assert outcome.result == "SIGBUS"
-        stored_before_signal(bench, model, call)
+        apply(model, call, f"step{bench.number}")
     model.remember()
     if outcome.ok and isinstance(call, calls.Sync):
         model.forget()
 
 
-def stored_before_signal(bench: Bench, model: Model, call: calls.Store) -> None:
-    """A store that met SIGBUS has stored what lies in the pages of the file."""
-    name = "a" if call.map == "view_a" else "b"
-    size = len(model.files[name]) * CELL
-    end = min(call.range.end, size)
-    if call.range.offset < end:
-        model.put(
-            name,
-            call.range.offset // CELL,
-            written(f"step{bench.number}", Span(call.range.offset, end - call.range.offset)),
-        )
+def behind(model: Model, call: Call) -> bool:
+    """Whether a call stores behind the end of a file: in its last page that is seen until somebody zeroes it."""
+    return isinstance(call, calls.Store) and call.range.end > len(model.files[call.map[-1]]) * CELL
 
 
 def agree(bench: Bench, model: Model) -> None:
@@ -192,10 +179,9 @@ def test_contents_are_those_of_an_array_and_the_books_add_up(
 ) -> None:
     bench, model = prepared(personality, block)
     for call in draw.draw(st.lists(steps(block), max_size=14)):
-        before = {name: list(cells) for name, cells in model.files.items()}
-        if isinstance(call, calls.Store) and call.range.end > len(before["a" if call.map == "view_a" else "b"]) * CELL:
-            continue  # a store behind the end but in the last page is seen until somebody zeroes it
-        follow(bench, model, call, block)
+        if behind(model, call):
+            continue
+        follow(bench, model, call)
         agree(bench, model)
     for look in (bench.kernel.flush, bench.kernel.drop_caches, bench.kernel.remount_files):
         look()
@@ -214,16 +200,13 @@ def test_a_crash_at_any_transaction_recovers_to_something_legal(personality: Per
     sequence = draw.draw(st.lists(steps(block), max_size=14))
     try:
         for call in sequence:
-            if (
-                isinstance(call, calls.Store)
-                and call.range.end > len(model.files["a" if call.map == "view_a" else "b"]) * CELL
-            ):
+            if behind(model, call):
                 continue
             reached = Model({name: list(cells) for name, cells in model.files.items()})
-            apply(reached, call, f"step{bench.number + 1}", block)
+            apply(reached, call, f"step{bench.number + 1}")
             for name, cells in reached.files.items():
                 model.past[name].append(cells)
-            follow(bench, model, call, block)
+            follow(bench, model, call)
         fs.flush_log()
     except Crash:
         pass
@@ -252,7 +235,7 @@ def test_what_was_synced_survives_a_crash_whole(personality: Personality, draw: 
             and call.range.end > len(model.files["a" if call.map == "view_a" else "b"]) * CELL
         ):
             continue
-        follow(bench, model, call, block)
+        follow(bench, model, call)
     bench.kernel.flush()
     fs = bench.kernel.fs
     fs.mount()
