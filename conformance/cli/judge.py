@@ -52,7 +52,7 @@ def run(given: argparse.Namespace) -> int:
         out.print(again.explain(given.explain, out.width))
         return 0
     for change in again.changes:
-        out.print(change)
+        out.print(f"changed: {change}", markup=False, soft_wrap=True)
     state = RunState({})
     plan, now = again.plan, time.time()
     started = Started(

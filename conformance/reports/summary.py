@@ -27,7 +27,8 @@ Explain = Callable[[Judged, int], Text]
 def print_summary(console: Console, state: RunState, explain: Explain, where: str) -> None:
     """Prints all of it."""
     for part in _parts(console, state, explain, where):
-        console.print(part)
+        # Explanations keep to the width themselves, but for the command that repeats a trial: that is to be copied.
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _parts(console: Console, state: RunState, explain: Explain, where: str) -> Iterator[RenderableType]:
