@@ -70,6 +70,14 @@ def download(names: Sequence[str], into: Path, progress: Progress) -> tuple[Pack
     return tuple(found[name] for name in names)
 
 
+def depends(package: Package) -> tuple[str, ...]:
+    """The packages that it depends on, first alternatives only, by name. Raises ImageError when it is damaged."""
+    done = _run("dpkg-deb", "--field", str(package.file), "Depends")
+    if done.returncode:
+        raise ImageError(f"{package.file.name}: expected a Debian package, dpkg-deb says: {_said(done.stderr)}")
+    return tuple(part.split("|")[0].split("(")[0].strip() for part in done.stdout.decode().split(",") if part.strip())
+
+
 def unpack(package: Package, into: Path) -> None:
     """Unpacks the package's files below the directory. Raises ImageError when it cannot be unpacked."""
     done = _run("dpkg-deb", "--extract", str(package.file), str(into))

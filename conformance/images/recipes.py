@@ -23,9 +23,11 @@ class KernelRecipe:
     machine: str
     """The machine that boots it, as in `--machine=NAME`."""
     package: str
-    """The Debian package that ships it."""
+    """The Debian package that ships it, or depends on the one that does."""
     path: str
-    """The bootable file inside the package."""
+    """The bootable file inside the package; may have a * for the release. A bzImage is unpacked."""
+    modules: tuple[str, ...] = ()
+    """The modules that its guests load, with those they need."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ def kernel_recipes() -> dict[str, KernelRecipe]:
     recipes = {}
     for name, value in _load(path)[0].items():
         table = _Table(f"{path.name}, [{name}]", value)
-        recipes[name] = KernelRecipe(name, table.text("machine"), table.text("package"), table.path("path"))
+        recipes[name] = KernelRecipe(
+            name, table.text("machine"), table.text("package"), table.path("path"), table.texts("modules", ())
+        )
         table.done()
     return recipes
 
@@ -113,7 +117,9 @@ class _Table:
             )
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        if default is not None and key not in self._left:
+            return default
         values = self.take(key, list, "a list of texts")
         assert isinstance(values, list)
         for value in values:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-DeathKind = Literal["panic", "oops", "killed", "exited", "flood"]
+DeathKind = Literal["panic", "oops", "hang", "killed", "exited", "flood"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class Guest(Protocol):
     scratch: Path
     """The raw file behind the guest's scratch disk (512 MiB, sparse). The host may rewrite it
     whenever the guest has it neither mounted nor open."""
+    cloned: bool
+    """It goes on from a snapshot, and knows no more than its twins do: it has to be told who it is
+    (`Request.identity`) before it is used, and answers with its hello."""
 
     def send(self, line: bytes) -> None:
         """Sends one line (without its newline) to the agent. Raises GuestDied."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import GuestDied, GuestError, GuestHung, ImageError, ProtocolViolation
-from conformance.guest.protocol import Hello, Request
+from conformance.guest.protocol import SPEED, Hello, Identity, Request
 from conformance.machines.pristine import Pristine
 from conformance.machines.protocol import BootImage, Guest, Machine
 from conformance.model.codec import DecodeError, decode, encode
@@ -25,8 +26,6 @@ from kernel.setup import FileSystem
 BOOT_SECONDS = 60.0
 """From the start of the process to its hello, on the slowest machine that is of use."""
 MKFS_SECONDS = 60.0
-SPEED = 0.005
-"""What `Hello.speed` is on a guest of speed 1: User-mode Linux on one core of its own."""
 MAX_EVENTS = 100_000
 """Events in one trace; a guest that says more is not telling the truth."""
 CONSOLE_LINES = 60
@@ -67,6 +66,8 @@ class Session:
 
         Raises GuestError with the end of its console."""
         try:
+            if guest.cloned:
+                _send(guest, Request(identity=_new_identity(), clock=time.time()))
             line = guest.receive(BOOT_SECONDS)
             if line is None:
                 raise GuestHung(f"no word from the guest in {BOOT_SECONDS:.0f} s.\n{_tail(guest.console())}")
@@ -145,7 +146,7 @@ class Session:
 
     def _ask(self, request: Request, seconds: float, emit: Callable[[Event], None]) -> None:
         """Sends a request and passes its events on, until `Ended`; raises GuestError."""
-        self.guest.send(json.dumps(encode(request), separators=(",", ":")).encode())
+        _send(self.guest, request)
         deadline = time.monotonic() + seconds
         for _ in range(MAX_EVENTS):
             line = self.guest.receive(max(0.0, deadline - time.monotonic()))
@@ -170,6 +171,14 @@ class Session:
         if isinstance(error, GuestDied) and death is not None:
             return Died(death.kind, death.detail, console)
         return Died("protocol", str(error), console)
+
+
+def _new_identity() -> Identity:
+    return Identity(f"guest-{secrets.token_hex(4)}", secrets.token_hex(32))
+
+
+def _send(guest: Guest, request: Request) -> None:
+    guest.send(json.dumps(encode(request), separators=(",", ":")).encode())
 
 
 def _parsed(line: bytes) -> object:

@@ -7,22 +7,15 @@ file in shared memory. It has no network and sees no file of the host but its di
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import resource
-import signal
-import socket
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import SetupError
-from conformance.machines.channel import FLOOD, Channel
+from conformance.machines.process import spawn
 from conformance.machines.processors import Processor, reserve
-from conformance.machines.protocol import BootImage, Death, Guest
-from conformance.machines.sweep import RunDirectory, end_processes, new_run_directory
+from conformance.machines.protocol import BootImage, Guest
+from conformance.machines.sweep import RunDirectory, new_run_directory
 
 _MIB = 1 << 20
 
@@ -51,17 +44,6 @@ _ARGUMENTS = (
     "agent.device=/dev/ubda",
 )
 
-_GUARDIAN = 'trap "" HUP INT TERM; read -r _; rm -rf -- "$1"; kill -KILL 0'
-"""Waits until its standard input ends, which is when the runner does, and removes the guest with all its processes."""
-
-_EXIT_SECONDS = 5.0
-"""Between the end of the channel and that of the process, which prints its panic in between."""
-
-_OOPS = re.compile(
-    r"^.*(?:\bBUG:|kernel BUG at|\bOops\b|Kernel mode (?:signal|fault)|general protection fault).*$", re.MULTILINE
-)
-_PANIC = re.compile(r"^.*Kernel panic.*$", re.MULTILINE)
-
 
 @dataclass(frozen=True)
 class UmlMachine:
@@ -86,7 +68,7 @@ class UmlMachine:
             with disk.open("wb") as file:
                 file.truncate(self.scratch)
             tick(f"booting {image.kernel_name}")
-            return UmlGuest(run, disk, processor, *_spawn(image, run.path, disk, self.memory, processor))
+            return _spawn(run, disk, processor, image, self.memory)
         except BaseException as error:
             processor.release()
             run.remove()
@@ -95,146 +77,23 @@ class UmlMachine:
             raise
 
 
-class UmlGuest:
-    """One running User-mode Linux; `UmlMachine.start` makes them."""
-
-    def __init__(
-        self,
-        run: RunDirectory,
-        scratch: Path,
-        processor: Processor,
-        process: subprocess.Popen[bytes],
-        guardian: subprocess.Popen[bytes],
-        channel: Channel,
-    ) -> None:
-        self.scratch = scratch
-        self._processor = processor
-        self._run, self._process, self._guardian, self._channel = run, process, guardian, channel
-        self._stopped_by_us = False
-        self._gone = False
-        self._death: Death | None = None
-
-    def send(self, line: bytes) -> None:
-        """Sends one line (without its newline) to the agent. Raises GuestDied."""
-        self._channel.send(line)
-
-    def receive(self, seconds: float) -> bytes | None:
-        """The agent's next line, or None after `seconds` without one. Raises GuestDied and ProtocolViolation."""
-        return self._channel.receive(seconds)
-
-    def console(self) -> str:
-        """What the kernel printed, its last `MAX_CONSOLE` bytes."""
-        return self._channel.console()
-
-    def death(self) -> Death | None:
-        """None while the guest runs; one that floods its console, or closed its channel, is ended here."""
-        if self._death is None:
-            if self._channel.flooded:
-                self._end()
-                self._death = Death("flood", f"its console printed more than {FLOOD // _MIB} MiB")
-            elif (status := self._exit_status()) is not None:
-                self._death = _death(status, self._channel.console(), self._stopped_by_us)
-        return self._death
-
-    def stop(self) -> None:
-        """Ends the guest at once and removes its files. Harmless when repeated."""
-        if not self._gone:
-            self.death()
-            self._stopped_by_us = self._death is None
-            self._end()
-            self.death()
-            self._channel.close()
-            self._processor.release()
-            self._run.remove()
-            self._gone = True
-
-    def _exit_status(self) -> int | None:
-        """The exit status. A channel at its end says that the process is about to exit: then it is waited for."""
-        if not self._channel.ended:
-            return self._process.poll()
-        try:
-            return self._process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._end()
-            return self._process.returncode
-
-    def _end(self) -> None:
-        """Ends all processes of the guest."""
-        if self._guardian.poll() is None:
-            # The guardian is one of their group, so the group's number cannot have passed to others.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        else:
-            end_processes(self._run.path)
-        self._process.wait()
-        self._guardian.wait()
-        if self._guardian.stdin:
-            self._guardian.stdin.close()
-
-
-def _spawn(
-    image: BootImage, run: Path, disk: Path, memory: int, processor: Processor
-) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes], Channel]:
-    ours, theirs = socket.socketpair()
-    console, console_end = os.pipe()
-    with ours, theirs, contextlib.ExitStack() as stack:
-        stack.callback(os.close, console_end)
-        on_failure = stack.enter_context(contextlib.ExitStack())
-        on_failure.callback(os.close, console)
-        command = [
+def _spawn(run: RunDirectory, disk: Path, processor: Processor, image: BootImage, memory: int) -> Guest:
+    def command(agent: int) -> list[str]:
+        return [
             str(image.kernel),
             f"mem={memory // _MIB}M",
             "umid=guest",
-            f"uml_dir={run}/",
+            f"uml_dir={run.path}/",
             # "t": no discard and no write-zeroes, which shared memory refuses, with a console line each time.
             f"ubdat={disk}",
             f"initrd={image.initramfs}",
-            f"con1=fd:{theirs.fileno()}",
+            f"con1=fd:{agent}",
             *_ARGUMENTS,
         ]
-        # A User-mode Linux of newer sources panics when the C library registers restartable sequences.
-        environment = {"TMPDIR": str(run), "GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
-        with processor.inherited():
-            process = subprocess.Popen(
-                command,
-                cwd=run,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=console_end,
-                stderr=console_end,
-                pass_fds=(theirs.fileno(),),
-                process_group=0,
-            )
-        on_failure.callback(process.wait)
-        on_failure.callback(process.kill)
-        # A panic aborts: no core of half a gigabyte is wanted.
-        resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
-        guardian = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARDIAN, "guardian", f"{run}/"],
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=process.pid,
-        )
-        channel = Channel(ours.dup(), console, os.pidfd_open(process.pid))
-        on_failure.pop_all()
-        return process, guardian, channel
 
-
-def _death(status: int, console: str, stopped_by_us: bool) -> Death:
-    """Tells from the exit status and the console how a guest ended."""
-    if stopped_by_us:
-        return Death("killed", "it was stopped by the suite")
-    oops, panic = _OOPS.search(console), _PANIC.search(console)
-    if oops:
-        return Death("oops", oops.group().strip())
-    if panic:
-        return Death("panic", panic.group().strip())
-    if status < 0:
-        return Death("killed", f"signal {signal.Signals(-status).name}")
-    last = console.strip().rpartition("\n")[2].strip()
-    return Death("exited", f"exit status {status}" + (f", its last words: {last}" if last else ""))
+    # A User-mode Linux of newer sources panics when the C library registers restartable sequences.
+    environment = {"TMPDIR": str(run.path), "GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
+    return spawn(run, disk, processor, command, environment)
 
 
 def _advice(error: OSError, image: BootImage) -> str:

@@ -79,6 +79,11 @@ def ioctl_word(fd: int, request: int, argument: int) -> int:
     return _ioctl_word(fd, request, argument)
 
 
+def ioctl(fd: int, request: int, argument: bytearray) -> int:
+    """An ioctl on a structure, which the kernel may change. Unlike fcntl.ioctl it lets the kernel refuse a descriptor of -1."""
+    return _ioctl_word(fd, request, ctypes.addressof(ctypes.c_char.from_buffer(argument)))
+
+
 @dataclass(frozen=True)
 class Statx:
     """What statx(2) says; times in nanoseconds, `blocks` in 512 bytes."""

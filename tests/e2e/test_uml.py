@@ -19,8 +19,9 @@ import pytest
 from conformance import images
 from conformance.errors import GuestDied, ProtocolViolation, SetupError
 from conformance.machines import sweep
+from conformance.machines.process import ProcessGuest
 from conformance.machines.protocol import MAX_CONSOLE, MAX_LINE, BootImage, Guest
-from conformance.machines.uml import UmlGuest, UmlMachine
+from conformance.machines.uml import UmlMachine
 
 AGENT = """
 import ctypes, os, sys, termios
@@ -69,12 +70,12 @@ def quiet(said: str) -> None:
 
 
 @pytest.fixture
-def start(image: BootImage) -> Iterator[Callable[[], UmlGuest]]:
-    guests: list[UmlGuest] = []
+def start(image: BootImage) -> Iterator[Callable[[], ProcessGuest]]:
+    guests: list[ProcessGuest] = []
 
-    def start_one() -> UmlGuest:
+    def start_one() -> ProcessGuest:
         guest = UmlMachine().start(image, quiet)
-        assert isinstance(guest, UmlGuest)
+        assert isinstance(guest, ProcessGuest)
         guests.append(guest)
         assert guest.receive(BOOT_SECONDS) == b"hello", guest.console()
         return guest
@@ -85,7 +86,7 @@ def start(image: BootImage) -> Iterator[Callable[[], UmlGuest]]:
 
 
 @pytest.fixture
-def guest(start: Callable[[], UmlGuest]) -> UmlGuest:
+def guest(start: Callable[[], ProcessGuest]) -> ProcessGuest:
     return start()
 
 
@@ -96,7 +97,7 @@ def ask(guest: Guest, expression: str) -> object:
     return ast.literal_eval(answer.decode())
 
 
-def run_directory(guest: UmlGuest) -> Path:
+def run_directory(guest: ProcessGuest) -> Path:
     return guest.scratch.parent
 
 
@@ -104,7 +105,7 @@ def is_gone(run: Path) -> bool:
     return not run.exists() and not sweep.processes_of(run)
 
 
-def test_lines_go_there_and_back_whole(guest: UmlGuest) -> None:
+def test_lines_go_there_and_back_whole(guest: ProcessGuest) -> None:
     for line in (b"", b"x", b"\xff\x00\x03\x04\x11\x13\x1a\x7f\r", bytes(range(11, 256)) * 1000):
         guest.send(line)
         assert guest.receive(ANSWER_SECONDS) == line
@@ -112,7 +113,7 @@ def test_lines_go_there_and_back_whole(guest: UmlGuest) -> None:
     assert guest.receive(0) is None
 
 
-def test_the_scratch_disk_is_the_file(guest: UmlGuest) -> None:
+def test_the_scratch_disk_is_the_file(guest: ProcessGuest) -> None:
     assert guest.scratch.stat().st_size == 512 << 20
     with guest.scratch.open("r+b") as file:
         file.seek(1 << 20)
@@ -124,18 +125,18 @@ def test_the_scratch_disk_is_the_file(guest: UmlGuest) -> None:
         assert file.read(5) == b"guest"
 
 
-def test_the_guest_cannot_reach_files_of_the_host(guest: UmlGuest) -> None:
+def test_the_guest_cannot_reach_files_of_the_host(guest: ProcessGuest) -> None:
     mount = "libc.mount(b'none', b'/mnt', b'hostfs', 0, b'/')"
     assert ask(guest, f"({mount}, os.strerror(ctypes.get_errno()))") == (-1, "No such device")
     assert "hostfs" not in str(ask(guest, "open('/proc/filesystems').read()"))
     assert "xfs" in str(ask(guest, "open('/proc/filesystems').read()"))
 
 
-def test_the_guest_has_no_network_but_loopback(guest: UmlGuest) -> None:
+def test_the_guest_has_no_network_but_loopback(guest: ProcessGuest) -> None:
     assert ask(guest, "sorted(os.listdir('/sys/class/net'))") == ["lo"]
 
 
-def test_every_tool_of_the_recipe_runs(guest: UmlGuest) -> None:
+def test_every_tool_of_the_recipe_runs(guest: ProcessGuest) -> None:
     commands = ["mkfs.ext4 -V", "mkfs.xfs -V", "xfs_db -V", "xfs_repair -V", "btrfs version", "setfattr --version"]
     ask(guest, "globals().update(run=__import__('subprocess').run)")
     for command in commands:
@@ -156,7 +157,7 @@ print(failed)
 """
 
 
-def test_every_module_of_python_that_was_kept_can_be_imported(guest: UmlGuest) -> None:
+def test_every_module_of_python_that_was_kept_can_be_imported(guest: ProcessGuest) -> None:
     failed = ask(
         guest,
         f"__import__('subprocess').run([sys.executable, '-SsB', '-c', {IMPORT_ALL!r}], "
@@ -165,7 +166,7 @@ def test_every_module_of_python_that_was_kept_can_be_imported(guest: UmlGuest) -
     assert failed == "[]"
 
 
-def test_a_panic_is_told_from_other_ends(guest: UmlGuest) -> None:
+def test_a_panic_is_told_from_other_ends(guest: ProcessGuest) -> None:
     guest.send(b"!open('/proc/sysrq-trigger', 'w').write('c')")
     with pytest.raises(GuestDied):
         guest.receive(ANSWER_SECONDS)
@@ -182,7 +183,7 @@ def test_a_panic_is_told_from_other_ends(guest: UmlGuest) -> None:
         guest.send(b"anybody there?")
 
 
-def test_an_agent_that_ends_is_a_panic_of_its_kernel(guest: UmlGuest) -> None:
+def test_an_agent_that_ends_is_a_panic_of_its_kernel(guest: ProcessGuest) -> None:
     guest.send(b"!os._exit(3)")
     with pytest.raises(GuestDied):
         guest.receive(ANSWER_SECONDS)
@@ -192,7 +193,7 @@ def test_an_agent_that_ends_is_a_panic_of_its_kernel(guest: UmlGuest) -> None:
     assert "Attempted to kill init" in death.detail
 
 
-def test_a_guest_that_is_killed_from_outside_is_seen_at_once(guest: UmlGuest) -> None:
+def test_a_guest_that_is_killed_from_outside_is_seen_at_once(guest: ProcessGuest) -> None:
     main = min(sweep.processes_of(run_directory(guest)))
     os.kill(main, signal.SIGKILL)
     with pytest.raises(GuestDied):
@@ -202,7 +203,7 @@ def test_a_guest_that_is_killed_from_outside_is_seen_at_once(guest: UmlGuest) ->
     assert (death.kind, death.detail) == ("killed", "signal SIGKILL")
 
 
-def test_stop_leaves_nothing_and_may_be_repeated(guest: UmlGuest) -> None:
+def test_stop_leaves_nothing_and_may_be_repeated(guest: ProcessGuest) -> None:
     run = run_directory(guest)
     assert len(sweep.processes_of(run)) >= 2
     guest.stop()
@@ -213,7 +214,7 @@ def test_stop_leaves_nothing_and_may_be_repeated(guest: UmlGuest) -> None:
     assert death.kind == "killed"
 
 
-def test_stop_works_when_the_guardian_is_gone(guest: UmlGuest) -> None:
+def test_stop_works_when_the_guardian_is_gone(guest: ProcessGuest) -> None:
     run = run_directory(guest)
     for process in sweep.processes_of(run):
         if Path(f"/proc/{process}/exe").readlink().name != "linux.uml":
@@ -222,7 +223,7 @@ def test_stop_works_when_the_guardian_is_gone(guest: UmlGuest) -> None:
     assert is_gone(run)
 
 
-def test_a_console_without_end_is_bounded_and_ended(guest: UmlGuest) -> None:
+def test_a_console_without_end_is_bounded_and_ended(guest: ProcessGuest) -> None:
     guest.send(b"!(k := os.open('/dev/tty0', os.O_WRONLY), [os.write(k, b'flood' * 800) for _ in iter(int, 1)])")
     with pytest.raises(GuestDied, match="console printed more than 64 MiB"):
         guest.receive(ANSWER_SECONDS)
@@ -232,13 +233,13 @@ def test_a_console_without_end_is_bounded_and_ended(guest: UmlGuest) -> None:
     assert 0 < len(guest.console()) <= MAX_CONSOLE
 
 
-def test_a_line_without_end_is_a_violation(guest: UmlGuest) -> None:
+def test_a_line_without_end_is_a_violation(guest: ProcessGuest) -> None:
     guest.send(b"![os.write(fd, b'x' * 4000) for _ in iter(int, 1)]")
     with pytest.raises(ProtocolViolation, match=f"a line of more than {MAX_LINE} bytes, which begins with b'xxx"):
         guest.receive(ANSWER_SECONDS)
 
 
-def test_two_guests_do_not_meet(start: Callable[[], UmlGuest]) -> None:
+def test_two_guests_do_not_meet(start: Callable[[], ProcessGuest]) -> None:
     one, two = start(), start()
     assert one.scratch != two.scratch
     for guest, name in ((one, b"one"), (two, b"two")):

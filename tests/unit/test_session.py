@@ -37,7 +37,7 @@ class Script:
     """A guest whose every line is known beforehand."""
 
     def __init__(self, folder: Path, answers: list[Answer], death: Death | None = None) -> None:
-        self.scratch = folder / "scratch"
+        self.scratch, self.cloned = folder / "scratch", False
         with self.scratch.open("wb") as file:
             file.truncate(1 << 20)
         self.answers, self.sent, self.stopped, self._death = answers, [], False, death
