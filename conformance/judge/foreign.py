@@ -130,6 +130,8 @@ def _zeros(bench: Bench, file: str) -> None:
 def _header(bench: Bench, file: str) -> None:
     if file not in bench.history.whole_headers:
         return
+    if file in bench.history.nameless:  # its name may lead to another file by now
+        return
     for moment, state in bench.record.states(file):
         if moment.at != "remounted" or not readable(state):
             continue

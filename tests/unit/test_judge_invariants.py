@@ -281,6 +281,18 @@ def test_the_header_of_a_swap_area_is_intact_after_use() -> None:
     assert swapped((Run(UNKNOWN, 9, 0, 15 * B),), "data:16", rewritten, header=False).kind == "pass"
 
 
+def test_a_file_that_took_the_name_of_a_swap_area_needs_no_header() -> None:
+    made = (calls.Mkswap(FdName("target")), calls.Swapon(FileName("target")), calls.Swapoff(FileName("target")))
+    over = calls.Rename(FileName("donor"), FileName("target"))
+    of = trial(
+        *(step(number, call) for number, call in enumerate((*made, over), 1)), files=(spec("target"), spec("donor"))
+    )
+    story = Story(of)
+    for each in of.steps:
+        story.do(each.number)
+    assert story.finish(remounted={"target": story.files["donor"]}).judged().kind == "pass"
+
+
 def test_a_header_of_its_own_is_no_foreign_data() -> None:
     of = trial(step(1, calls.Mkswap(FdName("target"))))
     raw = (Run(ZERO, 0, 0, 1024), Run(UNKNOWN, 1, 0, 16), Run(ZERO, 0, 0, 3040), Run(UNKNOWN, 2, 0, 16))
