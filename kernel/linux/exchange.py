@@ -89,7 +89,7 @@ def _exchange_range(world: World, call: calls.Exchange) -> Outcome:
             argument += bytes(_take(world, world.fd(call.target), "commit_range"))
         else:
             argument += bytes(world.cookies[call.cookie].data[: abi.FRESHNESS_SIZE]).ljust(abi.FRESHNESS_SIZE, b"\0")
-    fcntl.ioctl(world.fd(call.target), request, argument)
+    libc.ioctl(world.fd(call.target), request, bytearray(argument))
     return DONE
 
 
@@ -105,7 +105,7 @@ def _move_ext(world: World, call: calls.Exchange) -> Outcome:
     )
     result = OK
     try:
-        fcntl.ioctl(world.fd(call.target), abi.EXT4_IOC_MOVE_EXT, argument)
+        libc.ioctl(world.fd(call.target), abi.EXT4_IOC_MOVE_EXT, argument)
     except OSError as error:
         result = libc.errno_name(error.errno or 0)
     return Outcome(result, {"moved": abi.MOVE_EXTENT.unpack(argument)[5] * block})

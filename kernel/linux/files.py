@@ -198,7 +198,7 @@ def drop_caches() -> None:
 def _clone(world: World, call: calls.Clone, pen: Pen) -> Outcome:
     span = call.range.within(world.size(call.source))
     argument = abi.CLONE_RANGE.pack(world.fd(call.source), span.offset, span.length, call.at)
-    fcntl.ioctl(world.fd(call.target), abi.FICLONERANGE, argument)
+    libc.ioctl(world.fd(call.target), abi.FICLONERANGE, bytearray(argument))
     return DONE
 
 
@@ -208,7 +208,7 @@ def _dedupe(world: World, call: calls.Dedupe, pen: Pen) -> Outcome:
     argument = bytearray(
         abi.DEDUPE_RANGE.pack(span.offset, span.length, 1, 0, 0, world.fd(call.target), call.at, 0, 0, 0)
     )
-    fcntl.ioctl(world.fd(call.source), abi.FIDEDUPERANGE, argument)
+    libc.ioctl(world.fd(call.source), abi.FIDEDUPERANGE, argument)
     *_, deduped, status, _reserved = abi.DEDUPE_RANGE.unpack(argument)
     result = OK if status == 0 else "DIFFERS" if status == 1 else libc.errno_name(-status)
     return Outcome(result, {"moved": deduped})
