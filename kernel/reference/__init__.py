@@ -13,8 +13,10 @@ Layers, each of which knows only those above it in this list:
     tasks         who runs: the main process, actors, and what they wait for
     personality   what a file system offers and how it answers, as data
     core          mounts, transactions, allocation        class Core
-    data          page cache, writeback, direct I/O       class Data(Core)
-    ranges        truncate and fallocate                  class Ranges(Data)
+    inodes        names, and the form of forks            class Inodes(Core)
+    data          page cache, writeback                   class Data(Inodes)
+    direct        direct I/O                              class Direct(Data)
+    ranges        truncate and fallocate                  class Ranges(Direct)
     memory        mappings and page faults                class Memory(Ranges)
     remap         sharing, moving and swapping extents    class Remap(Memory)
     cookies       freshness                               class Cookies(Remap)

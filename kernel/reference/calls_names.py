@@ -42,7 +42,6 @@ def _setxattr(world: World, call: calls.SetXattr, pen: Pen) -> Outcome:
         fail("E2BIG")
     with world.fs.transaction("setxattr", inode):
         inode.xattrs[call.name] = (pen.source.encode() * call.size)[: call.size]
-        inode.data.shaped = -1
         world.fs.stamp(inode, modified=False)
     return DONE
 

@@ -1,4 +1,4 @@
-"""The page cache: reads, writes, writeback, direct I/O.
+"""The page cache: reads, writes, writeback.
 
 A write lands in the cache and reserves space; blocks are allocated when it is written back. The
 data is on the device before the transaction that maps it commits, so that no crash shows what
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kernel.reference.contents import ZEROS, Pieces, Tape, cut, length_of
-from kernel.reference.core import Core
 from kernel.reference.forks import NOWHERE, UNWRITTEN, WRITTEN, Mapped
 from kernel.reference.inode import NOCOW, Inode
+from kernel.reference.inodes import Inodes
 from kernel.units import PAGE
 
 
-class Data(Core):
+class Data(Inodes):
     """A file system whose files can be read and written."""
 
     # --- helpers ------------------------------------------------------------------------------
@@ -285,36 +285,3 @@ class Data(Core):
                     inode.cache.pages.drop(start, page)
                     inode.cache.content.drop(start * size, page * size)
                     start = page + 1
-
-    # --- direct I/O ---------------------------------------------------------------------------
-
-    def read_direct(self, inode: Inode, start: int, end: int) -> Pieces:
-        """Reads past the cache, which is written out before."""
-        self.enter(inode)
-        self.check_alive()
-        end = min(end, inode.size)
-        if start >= end:
-            return []
-        self.writeback(inode, start, end)
-        first = start // self.block * self.block
-        return cut(self.on_device(inode, first, -(-end // self.block) * self.block), start - first, end - first)
-
-    def write_direct(self, inode: Inode, at: int, pieces: Pieces, *, invisible: bool = False) -> None:
-        """Writes past the cache, whose pages of the range are written out and dropped before."""
-        end = at + length_of(pieces)
-        self.begin_change(inode)
-        if end == at:
-            return
-        with self.transaction("write times", inode):
-            self.stamp(inode, invisible=invisible)
-        self.invalidate(inode, at, end)
-        first, last = self.blocks_of(at, end)
-        self.reserve(inode, first, last)
-        source = Tape()
-        source.write(first * self.block, self.on_device(inode, first * self.block, last * self.block))
-        if end > inode.size:
-            self.zero_cached(inode, inode.size, at)
-            source.drop(end, last * self.block)
-        source.write(at, pieces)
-        inode.size = max(inode.size, end)
-        self.store_blocks(inode, [(first, last)], source, inode.size)

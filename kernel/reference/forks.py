@@ -77,8 +77,8 @@ class Fork:
     extents: Extents = field(default_factory=Extents)
     roots: tuple[int, ...] = ()
     blocks: tuple[int, ...] = ()
-    shaped: int = -1
-    """The change of the extents that the tree was built for."""
+    shaped: tuple[int, int] = (-1, -1)
+    """The change of the extents, and the room in the inode, that it got its form for."""
 
     @property
     def tree(self) -> bool:

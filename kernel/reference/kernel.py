@@ -9,6 +9,7 @@ from kernel.reference import (
     calls_exchange,
     calls_memory,
     calls_mounts,
+    calls_move,
     calls_names,
     calls_share,
     calls_swap,
@@ -27,7 +28,7 @@ from kernel.setup import Checked, FileSpec
 from kernel.setup import FileSystem as Setup
 from kernel.state import Observation
 
-_MODULES = (calls_data, calls_exchange, calls_memory, calls_mounts, calls_names, calls_share, calls_swap)
+_MODULES = (calls_data, calls_exchange, calls_memory, calls_move, calls_mounts, calls_names, calls_share, calls_swap)
 """Imported for the handlers that they register."""
 
 DEVICE = 512 << 20

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from kernel.reference.contents import ZEROS
-from kernel.reference.data import Data
+from kernel.reference.direct import Direct
 from kernel.reference.forks import NOWHERE, UNWRITTEN, WRITTEN
 from kernel.reference.inode import Inode
 from kernel.reference.log import Transaction
 
 
-class Ranges(Data):
+class Ranges(Direct):
     """A file system whose files have ranges that can be mapped and unmapped."""
 
     def unmap_blocks(self, into: Transaction, inode: Inode, first: int, last: int) -> None:
