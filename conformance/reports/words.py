@@ -1,4 +1,4 @@
-"""Words and signs of the terminal: each outcome has a sign and a word of its own, so that no colour is needed."""
+"""Words and styles of the terminal: each outcome has a word of its own, so that no colour is needed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,6 @@ from collections.abc import Mapping
 
 from conformance.reports.state import Outcome
 
-SIGNS: Mapping[Outcome, str] = {
-    "pass": ".",
-    "known": "k",
-    "noted": "s",
-    "fail": "F",
-    "crash": "C",
-    "hang": "H",
-    "vacuous": "V",
-    "error": "E",
-    "not applicable": "-",
-}
 STYLES: Mapping[Outcome, str] = {
     "pass": "green",
     "known": "cyan",
