@@ -5,11 +5,14 @@ from __future__ import annotations
 from kernel import abi, calls
 from kernel.protocol import Outcome
 from kernel.reference.calls_data import regular
+from kernel.reference.forks import WRITTEN
 from kernel.reference.inode import APPEND, COMPRESS, EXTENTS, IMMUTABLE, JOURNAL_DATA, NOCOW, Inode
 from kernel.reference.world import DONE, Descriptor, Pen, World, fail, performs
 
 _PAST = 1_000_000_000 * 10**9
 _LARGEST_XATTR = 65536
+_POINTERS = 12
+"""Blocks that the inode of an ext4 file without extents points to directly."""
 
 
 def _attributes(world: World, name: str) -> Inode:
@@ -153,13 +156,20 @@ def _set_flags(world: World, call: calls.SetFlags, pen: Pen) -> Outcome:
     return DONE
 
 
+def _fits_pointers(world: World, inode: Inode) -> bool:
+    """Whether a file can be mapped by the block pointers in its inode: it is short, and in one written piece."""
+    world.fs.writeback(inode)
+    stretches = list(inode.data.extents)
+    return not stretches or (len(stretches) == 1 and stretches[0][2][1] == WRITTEN and stretches[0][1] <= _POINTERS)
+
+
 def set_flags(world: World, inode: Inode, flags: int) -> None:
     """Changes inode flags, unless that would change how an active swap area is laid out."""
     fs = world.fs
     changed = inode.flags ^ flags
     if inode.swapfile and changed & JOURNAL_DATA:
         fail("EPERM")
-    if changed & EXTENTS:
+    if changed & EXTENTS and (inode.swapfile or not _fits_pointers(world, inode)):
         fail("EOPNOTSUPP")
     if inode.swapfile and changed & COMPRESS:
         fail("ETXTBSY")
