@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from conformance.reports.events import Judged, Started
 from conformance.reports.state import OUTCOMES, RED, Outcome, RunState, first_words, outcome
-from conformance.reports.words import PLURALS, STYLES, duration
+from conformance.reports.words import PLURALS, STYLES, counted, duration
 
 EXPLAINED = 20
 """Failures that are explained in full; the others get a line each."""
@@ -46,10 +47,11 @@ def _parts(console: Console, state: RunState, explain: Explain, where: str) -> I
     if rest:
         yield ""
         yield Rule(f"{len(rest)} more", style="bold red", align="left")
-        yield _listed((STYLES[outcome(event)], outcome(event), _told(event)) for group in rest for event in group)
-    yield from _noted(state)
-    yield from _known(state)
-    yield from _not_run(state)
+        told = ((STYLES[outcome(event)], outcome(event), _told(event)) for group in rest for event in group)
+        yield from _listed(told, console.width)
+    yield from _noted(state, console.width)
+    yield from _known(state, console.width)
+    yield from _not_run(state, console.width)
     if state.judged or state.not_run:
         yield ""
         yield _table(state)
@@ -71,31 +73,39 @@ def _alike(events: list[Judged]) -> list[list[Judged]]:
     return list(groups.values())
 
 
-def _listed(rows: Iterable[tuple[str, str, str]]) -> Table:
+def _listed(rows: Iterable[tuple[str, str, str]], width: int) -> Iterator[Text]:
     """Lines of a word in a style and a text, which is folded beside it."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for style, word, text in rows:
-        table.add_row(Text(f"  {word}", style), Text(text))
-    return table
+    listed = list(rows)
+    column = max((len(word) for _style, word, _text in listed), default=0)
+    for style, word, text in listed:
+        lines = textwrap.wrap(text, max(20, width - column - 4), break_on_hyphens=False) or [""]
+        yield Text.assemble("  ", (f"{word:<{column}}", style), f"  {lines[0]}")
+        yield from (Text(" " * (column + 4) + line) for line in lines[1:])
 
 
 def _told(event: Judged) -> str:
     return f"{event.run}: {first_words(event.verdict)}"
 
 
-def _noted(state: RunState) -> Iterator[RenderableType]:
-    noted = [event for event in state.judged if outcome(event) == "noted"]
-    if noted:
+def _noted(state: RunState, width: int) -> Iterator[RenderableType]:
+    """Broken rules that are only a SHOULD, each with how many trials showed it in which way."""
+    groups: dict[tuple[str, str], list[Judged]] = defaultdict(list)
+    for event in sorted(state.judged, key=lambda event: event.run):
+        if outcome(event) == "noted":
+            groups[(event.rule, first_words(event.verdict))].append(event)
+    if groups:
         yield ""
         yield Text("Broken, but only a SHOULD (red with --profile=strict):", "bold")
-        yield _listed(
-            (STYLES["noted"], event.rule, _told(event)) for event in sorted(noted, key=lambda event: event.run)
-        )
+        told = ((STYLES["noted"], rule, _example(words, group)) for (rule, words), group in sorted(groups.items()))
+        yield from _listed(told, width)
 
 
-def _known(state: RunState) -> Iterator[RenderableType]:
+def _example(words: str, events: list[Judged]) -> str:
+    targets = _targets(event.target for event in events)
+    return f"{counted(len(events), 'trial')} of {targets}, such as {events[0].run}: {words}"
+
+
+def _known(state: RunState, width: int) -> Iterator[RenderableType]:
     """Known deviations by their id, declined proposals by their rule, each with how many trials showed it."""
     groups: dict[tuple[str, str], list[Judged]] = defaultdict(list)
     for event in state.judged:
@@ -104,17 +114,16 @@ def _known(state: RunState) -> Iterator[RenderableType]:
     if groups:
         yield ""
         yield Text("Known deviations (`conformance findings` tells more):", "bold")
-        yield _listed(
-            (STYLES["known"], name, _shown(reason, group)) for (name, reason), group in sorted(groups.items())
-        )
+        told = ((STYLES["known"], name, _shown(reason, group)) for (name, reason), group in sorted(groups.items()))
+        yield from _listed(told, width)
 
 
 def _shown(reason: str, events: list[Judged]) -> str:
     told = reason.partition(": ")[2] if events[0].known else reason
-    return f"{_trials(len(events))} of {_targets(event.target for event in events)}: {told}"
+    return f"{counted(len(events), 'trial')} of {_targets(event.target for event in events)}: {told}"
 
 
-def _not_run(state: RunState) -> Iterator[RenderableType]:
+def _not_run(state: RunState, width: int) -> Iterator[RenderableType]:
     """Reasons, each with how many trials or cases it keeps from running, and on which targets."""
     groups: dict[str, list[str]] = defaultdict(list)
     for item in state.not_run:
@@ -125,15 +134,10 @@ def _not_run(state: RunState) -> Iterator[RenderableType]:
     yield ""
     yield Text("Not applicable:", "bold")
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    yield _listed(
-        ("dim", f"{len(targets):>4}", f"{_targets(targets)}: {reason}") for reason, targets in ordered[:REASONS]
-    )
+    told = (("dim", f"{len(targets):>4}", f"{_targets(targets)}: {reason}") for reason, targets in ordered[:REASONS])
+    yield from _listed(told, width)
     if len(ordered) > REASONS:
         yield Text(f"        and {len(ordered) - REASONS} other reasons, which -rs tells", "dim")
-
-
-def _trials(count: int) -> str:
-    return f"{count} trial{'' if count == 1 else 's'}"
 
 
 def _targets(targets: Iterable[str]) -> str:
@@ -181,8 +185,8 @@ def _foot(state: RunState, where: str) -> Iterator[RenderableType]:
     yield ""
     took = f" in {duration(finished.at - started.at)}" if finished else ""
     done = len(state.judged)
-    all_of = f"{done}" if done == started.trials else f"{done} of {started.trials}"
-    yield f"{all_of} trials{took} on {platform(started)}."
+    all_of = "" if done == started.trials else f"{done} of "
+    yield f"{all_of}{counted(started.trials, 'trial')}{took} on {platform(started)}."
     if finished and finished.interrupted:
         yield Text(f"The run ended early: {finished.interrupted}.", "bold yellow")
     if where:

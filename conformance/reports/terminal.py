@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from conformance.reports.events import Judged, RunEvent, Started
 from conformance.reports.plain import PlainProgress
 from conformance.reports.state import RunState
+from conformance.reports.words import counted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -102,9 +103,7 @@ class Terminal:
 def headline(started: Started) -> str:
     """One line that says what runs where."""
     name = started.kernel.rpartition("/")[2]
-    guests = f"{started.workers} guest{'s' if started.workers > 1 else ''}"
     profile = "" if started.profile == "stock" else f", profile {started.profile}"
-    return (
-        f"conformance {started.suite}: {started.trials} trials of {', '.join(started.targets)} "
-        f"on Linux {started.release} ({name}, {started.machine}), {guests} at a time{profile}"
-    )
+    what = f"{counted(started.trials, 'trial')} of {', '.join(started.targets) or 'nothing'}"
+    where = f"Linux {started.release} ({name}, {started.machine}), {counted(started.workers, 'guest')} at a time"
+    return f"conformance {started.suite}: {what} on {where}{profile}"

@@ -45,3 +45,8 @@ def shortened(text: str, width: int) -> str:
         return text
     tail = (width - 1) // 2
     return text[: width - 1 - tail] + "…" + text[len(text) - tail :]
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: 1 trial, 2 trials."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

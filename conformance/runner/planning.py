@@ -66,10 +66,11 @@ def wanted(
     chosen = selector(corpus, roots, selection, keep)
     planned, refused = corpus.plan(variants, ask(variants))
     wanted_trials = tuple(item for item in planned if _wants(chosen, item))
+    first = {variant.name for variant in variants if variant.first}
     not_run = tuple(
         NotRun(item.name, item.reason, item.rule, item.target)
         for item in refused
-        if _wants_refused(chosen, item, corpus.cases[item.case])
+        if _wants_refused(chosen, item, corpus.cases[item.case], first=item.target in first)
     )
     return Wanted(corpus, variants, wanted_trials, not_run)
 
@@ -156,8 +157,8 @@ def _wants(chosen: Selector, item: Planned) -> bool:
     return chosen.wants(item.name, item.case.name, item.rule.id, _marks(item))
 
 
-def _wants_refused(chosen: Selector, item: CorpusNotApplicable, case: Case) -> bool:
-    return chosen.wants(item.name, item.case, item.rule, marks_of(case, quick="quick" in case.head.tags))
+def _wants_refused(chosen: Selector, item: CorpusNotApplicable, case: Case, *, first: bool) -> bool:
+    return chosen.wants(item.name, item.case, item.rule, marks_of(case, quick=first and "quick" in case.head.tags))
 
 
 def _check_variant(variant: Variant, settings: Settings, hello: Hello) -> None:

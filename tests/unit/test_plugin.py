@@ -210,7 +210,10 @@ def test_a_broken_should_is_told_and_fails_only_with_the_strict_profile(plugin: 
     result.assert_outcomes(xfailed=1)
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["Broken, but only a SHOULD*", "*SHOULD-1*swap/third@fake:big*expected OK, observed EIO"]
+        [
+            "Broken, but only a SHOULD*",
+            "  SHOULD-1  1 trial of fake:big, such as swap/third@fake:big: step 1: outcome of sync: *",
+        ]
     )
 
 
@@ -296,3 +299,14 @@ def test_quiet_shows_no_progress(plugin: Plugin) -> None:
     result = plugin.run("-q", "move", fs="fake:big")
     assert "trials of" not in result.stdout.str()
     assert "passed" in result.stdout.str()
+
+
+def test_the_quick_set_leaves_other_variants_alone_also_where_they_are_not_applicable(
+    plugin: Plugin, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "quick.toml").write_text(case("quick", needs=("swapfile",), tags=("quick",)))
+    result = plugin.run("--cases", str(own), "-m", "quick")
+    result.assert_outcomes(passed=2)
+    assert "fake:small" not in result.stdout.str()
