@@ -80,7 +80,10 @@ def ioctl_word(fd: int, request: int, argument: int) -> int:
 
 
 def ioctl(fd: int, request: int, argument: bytearray) -> int:
-    """An ioctl on a structure, which the kernel may change. Unlike fcntl.ioctl it lets the kernel refuse a descriptor of -1."""
+    """An ioctl on a structure, which the kernel may change.
+
+    Unlike fcntl.ioctl it lets the kernel refuse a descriptor of -1.
+    """
     return _ioctl_word(fd, request, ctypes.addressof(ctypes.c_char.from_buffer(argument)))
 
 
