@@ -112,6 +112,8 @@ class Personality:
     title: str
     offers: frozenset[str]
     """Abilities, as targets name them."""
+    kind: str = ""
+    """The kind of file system whose ways it has, where that is not its name."""
     refusals: Mapping[str, Refusals] = field(default_factory=lambda: REFUSALS, repr=False)
     flags: frozenset[str] = frozenset({"immutable", "append", "noatime", "nodump"})
     """Inode flags that can be set."""
@@ -189,16 +191,20 @@ XFS = Personality(
     | _SHIFTING
     | {"swapext", "clone", "handle", "owners", "swapfile_unwritten", "fallocate_unshare"},
 )
-XFS_RMAP = replace(XFS, name="xfs_rmap", title="XFS with reverse mapping: SWAPEXT moves mappings", swaps_forks=False)
+XFS_RMAP = replace(
+    XFS, name="xfs_rmap", kind="xfs", title="XFS with reverse mapping: SWAPEXT moves mappings", swaps_forks=False
+)
 XFS_EXCHANGE = replace(
     XFS_RMAP,
     name="xfs_exchange",
+    kind="xfs",
     title="XFS with the exchange feature",
     offers=XFS.offers | {"exchange_range", "commit_range"},
 )
 XFS_REFUSING = replace(
     XFS,
     name="xfs_refusing",
+    kind="xfs",
     title="XFS as it once was: SWAPEXT refuses files that are mapped",
     refuses_mapped=frozenset({"swapext"}),
 )
@@ -241,9 +247,12 @@ PERSONALITIES: Mapping[str, Personality] = {
 
 
 def personality_of(system: FileSystem) -> Personality:
-    """The personality for a file system as a target describes it: by its kind, options of mkfs and of mount."""
+    """The personality for a file system as a target describes it: the one that mkfs names ("reference NAME"), else by
+    its kind and the options of mkfs and mount."""
     words = " ".join(system.mkfs)
     found = PERSONALITIES.get(system.kind, FULL)
+    if system.mkfs[:1] == ("reference",):
+        return PERSONALITIES[system.mkfs[1]]
     if found is XFS and "rmapbt=1" in words:
         found = XFS_EXCHANGE if "exchange=1" in words else XFS_RMAP
     if "^has_journal" in words:
