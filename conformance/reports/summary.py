@@ -65,11 +65,12 @@ def _parts(console: Console, state: RunState, explain: Explain, where: str) -> I
 
 
 def _alike(events: list[Judged]) -> list[list[Judged]]:
-    """Red verdicts that differ in nothing but the target or the repetition, together; in the order of their names."""
+    """Red verdicts of one case that found the same at the same steps, together; in the order of their names."""
     groups: dict[object, list[Judged]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event.run):
         found = tuple((finding.what, finding.step, finding.subject) for finding in event.verdict.findings)
-        groups[(event.verdict.trial.rpartition("@")[0], event.verdict.kind, found)].append(event)
+        case = event.verdict.trial.partition("@")[0].partition("[")[0]
+        groups[(case, event.verdict.kind, found)].append(event)
     return list(groups.values())
 
 

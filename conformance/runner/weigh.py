@@ -29,14 +29,16 @@ def weigh(trial: Trial, verdict: Verdict, known: KnownList, release: str, machin
     """What a verdict by the judge means on this kernel."""
     strict = profile == "strict"
     deviation = known.match(trial.name, release, verdict, machine)
+    if deviation is not None and strict and _weak(trial, verdict):
+        return Weighed(verdict, True, deviation.id)
     if deviation is not None:
-        return Weighed(_known(verdict, deviation), _weak(trial, verdict) and strict, deviation.id)
+        return Weighed(_known(verdict, deviation), False, deviation.id)
     missed = known.expected(trial.name, release, machine)
     if missed is not None and verdict.kind == "pass":
         return Weighed(_vanished(verdict, missed), True, missed.id)
-    if _declined(trial, verdict):
+    if _declined(trial, verdict) and not strict:
         reason = f"this kernel declines {trial.rule.id}, which is proposed and promised by no kernel"
-        return Weighed(replace(verdict, kind="known", reason=reason), strict)
+        return Weighed(replace(verdict, kind="known", reason=reason), False)
     return Weighed(verdict, verdict.red(strict=strict))
 
 
