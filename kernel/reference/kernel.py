@@ -204,7 +204,8 @@ class _Trial:
         self.machine.fs.clock.step()
         self.tasks.preempt()
         try:
-            return HANDLERS[type(call)](self.worlds[self.tasks.current], call, pen)
+            with self.tasks.inside(call.do):
+                return HANDLERS[type(call)](self.worlds[self.tasks.current], call, pen)
         except OSError as error:
             return Outcome(name_of(error))
         except Deadlock as deadlock:

@@ -91,7 +91,7 @@ class Scheduler:
                 self.preempt()
                 if ready():
                     return
-            raise Deadlock(f"waits for {what}, which nobody brings about", tuple(task.context) or ("main",))
+            raise Deadlock(f"waits for {what}, which nobody brings about", tuple(task.context))
         while not ready():
             task.waiting, task.ready = what, ready
             self._hand_back()

@@ -56,10 +56,10 @@ def apply(model: Model, call: Call, source: str) -> None:
     """What a call that succeeded does to the cells."""
     if isinstance(call, calls.Write):
         at = call.range.offset // CELL
-        cells = model.files[call.file]
-        same = cells[at : at + call.range.length // CELL]
-        new = {"different": written(source, call.range), "zero": [None] * (call.range.length // CELL), "same": same}
-        model.put(call.file, at, new[call.bytes])
+        new = written(source, call.range)
+        if call.bytes == "zero":
+            new = [None] * len(new)
+        model.put(call.file, at, new)
     elif isinstance(call, calls.Store):
         model.put(call.map[-1], call.range.offset // CELL, written(source, call.range))
     elif isinstance(call, calls.Truncate):

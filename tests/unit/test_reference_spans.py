@@ -37,7 +37,10 @@ def test_a_map_is_what_was_put_last(changes: list[tuple[str, tuple[int, int], in
 def test_whole_tells_gaps_too(changes: list[tuple[str, tuple[int, int], int]], where: tuple[int, int]) -> None:
     spans: Spans[int] = Spans()
     for what, (start, end), value in changes:
-        _ = spans.put(start, end, value) if what == "put" else spans.drop(start, end)
+        if what == "put":
+            spans.put(start, end, value)
+        else:
+            spans.drop(start, end)
     told = {at: value for a, b, value in spans.whole(*where) for at in range(a, b)}
     assert told == {at: spans.get(at) for at in range(*where)}
 
