@@ -56,7 +56,7 @@ def _plan_run(config: pytest.Config) -> None:
     plan.write(directory, trials)
     planned = PlannedRun(directory)
     workers = _workers(config, plan)
-    verbosity = config.option.verbose
+    verbosity: int = getattr(config.option, "verbose", 0)  # not there with -p no:terminal
     _quiet(config, settings)
     live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not config.option.usepdb
     config.pluginmanager.register(

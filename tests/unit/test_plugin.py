@@ -310,3 +310,19 @@ def test_the_quick_set_leaves_other_variants_alone_also_where_they_are_not_appli
     result = plugin.run("--cases", str(own), "-m", "quick")
     result.assert_outcomes(passed=2)
     assert "fake:small" not in result.stdout.str()
+
+
+def test_a_run_without_pytests_terminal_is_judged_all_the_same(plugin: Plugin) -> None:
+    plugin.world.verdicts["move/first"] = Verdict("", "fail", (FINDING,))
+    result = plugin.run("-p", "no:terminal", "move", fs="fake:big")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert len(plugin.trials) == 2
+
+
+def test_only_what_failed_last_runs_again(plugin: Plugin) -> None:
+    plugin.world.verdicts["move/first"] = Verdict("", "fail", (FINDING,))
+    arguments = ("--fs=fake:big", "-n0", "move")
+    plugin.pytester.runpytest_inprocess(*arguments)
+    plugin.world.ran.clear()
+    plugin.pytester.runpytest_inprocess(*arguments, "--last-failed").assert_outcomes(failed=1, deselected=1)
+    assert plugin.trials == ["move/first@fake:big"]
