@@ -13,7 +13,7 @@ import difflib
 import types
 import typing
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from kernel.calls import CALLS, Call
@@ -58,7 +58,7 @@ def encode(value: object) -> Plain:
     raise TypeError(f"cannot encode {type(value).__name__}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _defaults(cls: type) -> tuple[tuple[str, object], ...]:
     """Each field with its default; a required field has a default that equals nothing."""
     found: list[tuple[str, object]] = []
@@ -75,7 +75,7 @@ def _defaults(cls: type) -> tuple[tuple[str, object], ...]:
 _NOTHING = object()
 
 
-@lru_cache(maxsize=None)
+@cache
 def hints(cls: type) -> dict[str, object]:
     """The resolved annotations of a dataclass's fields, with Annotated kept."""
     resolved = get_type_hints(cls, include_extras=True)
@@ -84,7 +84,7 @@ def hints(cls: type) -> dict[str, object]:
 
 def decode(kind: type[T], plain: object, *, path: str = "", parse: Mapping[object, Parser] | None = None) -> T:
     """A value of type `kind`; raises DecodeError."""
-    return typing.cast(T, _decode(kind, plain, path, parse or {}))
+    return typing.cast("T", _decode(kind, plain, path, parse or {}))
 
 
 def _decode(kind: object, plain: object, path: str, parse: Mapping[object, Parser]) -> object:
