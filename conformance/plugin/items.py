@@ -69,7 +69,7 @@ class TrialItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:  # noqa: ARG002
         """The explanation, without a traceback: none of the suite's code would tell a user anything."""
-        if isinstance(excinfo.value, (TrialBroken, TrialFailed)):
+        if isinstance(excinfo.value, (TrialBroken, TrialFailed, pytest.xfail.Exception)):
             return str(excinfo.value)
         return str(super().repr_failure(excinfo))
 
