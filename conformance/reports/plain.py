@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from conformance.reports.events import Judged
 from conformance.reports.state import OUTCOMES, RED, RunState, first_words, outcome
 from conformance.reports.words import PLURALS, duration
 
 TENTHS = 10
+PAUSE_SECONDS = 1.0
+"""At least so long passes between two lines of progress."""
 QUIET_SECONDS = 30.0
 """After so long without a line there is one, so that nobody takes the run for dead."""
 
@@ -16,10 +19,10 @@ QUIET_SECONDS = 30.0
 class PlainProgress:
     """Says what is new, as lines."""
 
-    def __init__(self, state: RunState) -> None:
-        self._state = state
+    def __init__(self, state: RunState, clock: Callable[[], float] = time.monotonic) -> None:
+        self._state, self._clock = state, clock
         self._tenth = 0
-        self._said = time.monotonic()
+        self._said = clock()
 
     def lines(self, new: list[Judged], *, all_of_them: bool) -> list[str]:
         """What to print about the verdicts that came since the last time."""
@@ -29,10 +32,11 @@ class PlainProgress:
             if all_of_them or kind in RED:
                 why = "" if kind == "pass" else f"  {first_words(event.verdict)}"
                 told.append(f"{kind.upper() if kind in RED else kind:<8} {event.run}{why}")
-        state, now = self._state, time.monotonic()
-        done = len(state.judged)
+        state, now = self._state, self._clock()
+        done, silent = len(state.judged), now - self._said
         tenth = done * TENTHS // state.total if state.total else 0
-        if not all_of_them and (tenth > self._tenth or (new and now - self._said > QUIET_SECONDS)):
+        due = tenth > self._tenth and (silent > PAUSE_SECONDS or done == state.total)
+        if not all_of_them and (due or (new and silent > QUIET_SECONDS)):
             self._tenth = tenth
             told.append(self._progress(done))
         if told:

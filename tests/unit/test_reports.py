@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 from dataclasses import replace
 
@@ -86,7 +87,8 @@ def test_a_long_name_keeps_both_ends() -> None:
 
 def test_plain_progress_tells_red_verdicts_and_tenths() -> None:
     made = state()
-    plain = PlainProgress(made)
+    clock = itertools.count(0.0, 2.0)
+    plain = PlainProgress(made, lambda: next(clock))
     assert plain.lines(made.take([judged("a@ext4:4k")]), all_of_them=False) == ["[1/4] 1 passed, 1.5 s left"]
     lines = plain.lines(made.take([judged("b@ext4:4k", "fail")]), all_of_them=False)
     assert lines == [
@@ -94,6 +96,13 @@ def test_plain_progress_tells_red_verdicts_and_tenths() -> None:
         "[2/4] 1 passed, 1 failed, 1.0 s left",
     ]
     assert plain.lines([], all_of_them=False) == []
+
+
+def test_plain_progress_is_not_told_more_often_than_once_a_second_but_at_the_end() -> None:
+    made = state()
+    plain = PlainProgress(made, lambda: 7.0)
+    assert plain.lines(made.take([judged("a@ext4:4k"), judged("b@ext4:4k")]), all_of_them=False) == []
+    assert plain.lines(made.take([judged("c@ext4:4k"), judged("d@ext4:4k")]), all_of_them=False) == ["[4/4] 4 passed"]
 
 
 def test_verbose_progress_tells_every_verdict() -> None:
