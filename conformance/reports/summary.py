@@ -27,7 +27,9 @@ Explain = Callable[[Judged, int], Text]
 
 def print_summary(console: Console, state: RunState, explain: Explain, where: str) -> None:
     """Prints all of it."""
-    for part in _parts(console, state, explain, where):
+    for number, part in enumerate(_parts(console, state, explain, where)):
+        if part == "" and number == 0:
+            continue  # a blank line separates what comes from what was before: here pytest made one
         # Explanations keep to the width themselves, but for the command that repeats a trial: that is to be copied.
         console.print(part, soft_wrap=isinstance(part, Text))
 
