@@ -103,6 +103,8 @@ class Core:
         if not self.shut:
             self.sync()
             self.disk.checkpoint()
+            if self.space.reserved:
+                self.say(f"Assertion failed: {self.space.reserved} blocks are reserved, and nothing is delayed")
         self.mounted = False
         self.inodes, self.names = {}, {}
 

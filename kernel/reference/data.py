@@ -178,6 +178,10 @@ class Data(Inodes):
         """Makes stores through mappings fault again; the layer above has the mappings."""
         raise NotImplementedError
 
+    def forget_pages(self, inode: Inode, start: int, end: int) -> None:
+        """What becomes of pages that are dropped although a mapping has them; the layer above has the mappings."""
+        raise NotImplementedError
+
     def zap(self, inode: Inode, start: int, end: int) -> None:
         """Takes the pages of a range out of all mappings; the layer above has these."""
         raise NotImplementedError
@@ -249,6 +253,7 @@ class Data(Inodes):
         start, end = start // size * size, -(-end // size) * size
         self.writeback(inode, start, end)
         self.zap(inode, start, end)
+        self.forget_pages(inode, start, end)
         inode.cache.pages.drop(start // size, end // size)
         inode.cache.content.drop(start, end)
 

@@ -36,7 +36,8 @@ class Mapping:
     present: Spans[str] = field(default_factory=Spans)
     """Pages that the process has, by page of the file: "read only" or "writable"."""
     own: Spans[bool] = field(default_factory=Spans)
-    """Pages of a private mapping that are copies of its own, by page of the file."""
+    """Pages that are not the file's, by page of the file: the copies of a private mapping; and pages that were
+    dropped from the cache while they were mapped, which whoever drops pages must not let happen."""
     copies: Tape = field(default_factory=Tape)
     touched: bool = False
 
@@ -75,6 +76,13 @@ class Memory(Ranges):
         """Takes the pages of a range out of all mappings: the next load or store faults. Private copies stay."""
         for mapping in inode.maps:
             mapping.present.drop(start // PAGE, -(-end // PAGE))
+
+    def forget_pages(self, inode: Inode, start: int, end: int) -> None:
+        """A page that is dropped while it is mapped stays with the mapping, and is no part of the file any more."""
+        for mapping in inode.maps:
+            for a, b, _ in mapping.present.within(start // PAGE, -(-end // PAGE)):
+                mapping.copies.write(a * PAGE, inode.cache.content.read(a * PAGE, b * PAGE))
+                mapping.own.put(a, b, True)
 
     def load_through(self, mapping: Mapping, start: int, end: int) -> tuple[str, Pieces]:
         """Loads from a range: "OK" or the signal, and what is there."""
@@ -131,6 +139,9 @@ class Memory(Ranges):
         first, last = at // PAGE, -(-(at + length_of(pieces)) // PAGE)
         if not mapping.shared:
             self.copy_pages(mapping, first, last)
+            mapping.copies.write(at, pieces)
+            return OK
+        if mapping.own.within(first, last):
             mapping.copies.write(at, pieces)
             return OK
         for a, b, state in mapping.present.whole(first, last):
