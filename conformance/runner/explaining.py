@@ -24,7 +24,7 @@ WIDTH = 100
 def repeat_command(settings: Settings, trial: Trial) -> str:
     """The command line that runs just this trial again."""
     words = ["pytest", f"--fs={_target_word(settings.fs, trial.target)}"]
-    if settings.kernel != default_kernel(settings.machine):
+    if settings.kernel != default_kernel(None):
         words.append(f"--kernel={settings.kernel}")
     words += [f"--cases={folder}" for folder in settings.cases]
     if settings.profile != "stock":
