@@ -20,8 +20,10 @@ SYSTEM = FileSystem("xfs", 4096, ("mkfs", "{device}"), ("fsck", "{device}"))
         (
             Settings("ext4,./my files/ours.toml:x", "/k/linux", "uml", "strict", cases=("/my cases",)),
             "ours:x",
-            "pytest '--fs=./my files/ours.toml:x' --kernel=/k/linux '--cases=/my cases' "
-            "--profile=strict 'a/b[n=1]@ours:x'",
+            (
+                "pytest '--fs=./my files/ours.toml:x' --kernel=/k/linux '--cases=/my cases' "
+                "--profile=strict 'a/b[n=1]@ours:x'"
+            ),
         ),
     ],
 )
