@@ -42,6 +42,7 @@ def run(given: argparse.Namespace) -> int:
     from conformance.reports.events import Finished, Started
     from conformance.reports.state import RunState
     from conformance.reports.summary import print_summary
+    from conformance.reports.words import short_path
     from conformance.runner.again import judge_again
     from conformance.runner.rundir import find_run
 
@@ -64,5 +65,5 @@ def run(given: argparse.Namespace) -> int:
     def explained(event: Judged, width: int) -> Text:
         return again.styled(event, width)
 
-    print_summary(out, state, explained, str(directory.path))
+    print_summary(out, state, explained, short_path(directory.path))
     return FOUND if any(event.red for event in again.judged) else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from conformance.reports.events import Judged, RunEvent, Started
 from conformance.reports.plain import PlainProgress
 from conformance.reports.state import RunState
-from conformance.reports.words import counted
+from conformance.reports.words import counted, short_path
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -88,7 +88,7 @@ class Terminal:
         console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
         if not console.is_terminal:
             console = Console(file=sys.stdout, highlight=False, width=PLAIN_WIDTH)
-        print_summary(console, self.state, self._explain, str(self._where))
+        print_summary(console, self.state, self._explain, short_path(self._where))
 
     def close(self) -> None:
         """Gives back what it holds."""

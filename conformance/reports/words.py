@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from conformance.reports.state import Outcome
 
@@ -50,3 +51,11 @@ def shortened(text: str, width: int) -> str:
 def counted(count: int, noun: str) -> str:
     """A number of things: 1 trial, 2 trials."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def short_path(path: Path) -> str:
+    """A path as a shell takes it, with ~ for the home directory."""
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except (ValueError, RuntimeError):  # it is elsewhere, or there is no home directory
+        return str(path)

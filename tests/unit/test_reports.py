@@ -6,6 +6,7 @@ import io
 import itertools
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ from conformance.reports.events import Doing, Finished, Judged, NotRun, Running,
 from conformance.reports.plain import PlainProgress
 from conformance.reports.state import RunState, first_words, outcome
 from conformance.reports.summary import print_summary
-from conformance.reports.words import duration, shortened
+from conformance.reports.words import duration, short_path, shortened
 
 STARTED = Started(100.0, "0.1.0", "uml-6.1", "6.1.0", "uml", ("ext4:4k",), 4, 2, "stock", (), ())
 FINDING = Finding("content", 3, "target", "the old bytes\nand more", "the new bytes", "the case")
@@ -75,6 +76,12 @@ def test_first_words_are_one_line() -> None:
 @pytest.mark.parametrize(("seconds", "told"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (185, "3:05")])
 def test_durations(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+def test_paths_at_home_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert short_path(Path("/home/me/runs/1")) == "~/runs/1"
+    assert short_path(Path("/srv/runs/1")) == "/srv/runs/1"
 
 
 def test_a_long_name_keeps_both_ends() -> None:
