@@ -198,6 +198,7 @@ class Data(Inodes):
                     continue
                 for a, b, part in self.parts(start, stop, mapped):
                     if part[1] == WRITTEN and self.overwrites(inode, part[0], b - a, WRITTEN):
+                        self.unreserve_cow(inode, a, b)  # the other owner may have gone since
                         self.secure_place(inode, part[0], b - a)
                         self.write_device(part[0], source, a, b)
                     else:
@@ -218,6 +219,7 @@ class Data(Inodes):
                 and mapped[1] == UNWRITTEN
                 and self.overwrites(inode, mapped[0], last - first, UNWRITTEN)
             ):
+                self.unreserve_cow(inode, first, last)
                 self.secure_place(inode, mapped[0], last - first)
                 self.write_device(mapped[0], source, first, last)
                 extents.put(first, last, (mapped[0], WRITTEN))

@@ -187,6 +187,7 @@ def test_contents_are_those_of_an_array_and_the_books_add_up(
         look()
         agree(bench, model)
     assert bench.problems() == []
+    assert not [line for line in bench.kernel.console() if "Assertion" in line]
 
 
 @pytest.mark.parametrize("personality", PERSONALITIES, ids=lambda each: each.name)
