@@ -203,9 +203,12 @@ class _Trial:
         """Makes one call of the present task."""
         self.machine.fs.clock.step()
         self.tasks.preempt()
+        handler = HANDLERS.get(type(call))
+        if handler is None:
+            return Outcome("ENOTTY")  # a call that no personality has
         try:
             with self.tasks.inside(call.do):
-                return HANDLERS[type(call)](self.worlds[self.tasks.current], call, pen)
+                return handler(self.worlds[self.tasks.current], call, pen)
         except OSError as error:
             return Outcome(name_of(error))
         except Deadlock as deadlock:
