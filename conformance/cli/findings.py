@@ -57,7 +57,8 @@ def run(given: argparse.Namespace) -> int:
             ]
         for label, text in facts:
             if text:
-                table.add_row(Text(f"  {label}", "dim"), Text(text))
+                shown = text if label in ("trials", "control") else " ".join(text.split())
+                table.add_row(Text(f"  {label}", "dim"), Text(shown))
         out.print(table)
     out.print(
         f"\n{len(entries)} known deviation{'' if len(entries) == 1 else 's'}" if entries else "No deviation is known."

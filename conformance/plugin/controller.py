@@ -47,7 +47,7 @@ class ControllerPlugin:
             plan.settings.kernel,
             plan.hello.release,
             plan.settings.machine,
-            tuple(dict.fromkeys(entry.name.rpartition("@")[2] for entry in plan.entries)),
+            tuple(sorted({entry.name.rpartition("@")[2] for entry in plan.entries})),
             len(plan.entries),
             max(1, workers),
             plan.settings.profile,

@@ -18,7 +18,7 @@ from conformance.runner.planning import corpus_roots, make_plan
 from conformance.runner.rundir import RunDirectory, new_run
 from conformance.runner.settings import Selection, Settings, make_settings
 
-FEW_SECONDS = 3.0
+FEW_SECONDS = 4.0
 """Trials that take no longer together are run without xdist: a second guest would not be up before they are done."""
 FEW_TRIALS = 2
 _UNWANTED = ("hypothesispytest",)
