@@ -26,6 +26,8 @@ from conformance.machines.template import IGNORE_SHARED, Snapshot, Started, snap
 
 _MIB = 1 << 20
 _QEMU = "qemu-system-x86_64"
+_TRANSLATED = 64
+"""MiB of translated code that QEMU keeps: a gigabyte unless told otherwise."""
 BOOT_SECONDS = 120.0
 """From the start of the process to the agent's hello, for a template without KVM on a slow machine."""
 
@@ -54,6 +56,7 @@ _KERNEL_OPTIONS = (
     *("agent.channel=/dev/vport0p1", "agent.device=/dev/vda"),
 )
 
+_ACCELERATORS: dict[Accelerator, str] = {"kvm": "kvm", "tcg": f"tcg,tb-size={_TRANSLATED}"}
 _MODELS: dict[Accelerator, str] = {"kvm": "host", "tcg": "Nehalem,+rdrand"}
 
 
@@ -124,7 +127,7 @@ class _Start:
         """QEMU's command line. `memory` is the file of the guest's memory with its options, the numbers descriptors."""
         size = f"{self.machine.memory // _MIB}M"
         return [
-            *(str(self.program), "-accel", self.accelerator, "-cpu", _MODELS[self.accelerator]),
+            *(str(self.program), "-accel", _ACCELERATORS[self.accelerator], "-cpu", _MODELS[self.accelerator]),
             *("-machine", "q35,sata=off,smbus=off,usb=off,hpet=on,vmport=off,memory-backend=memory"),
             *("-object", f"memory-backend-file,id=memory,size={size},mem-path={memory}"),
             *("-m", size, "-smp", str(self.machine.processors)),

@@ -14,7 +14,13 @@ def _uml() -> Machine:
     return UmlMachine()
 
 
-MACHINES: Mapping[str, Callable[[], Machine]] = {"uml": _uml}
+def _qemu() -> Machine:
+    from conformance.machines.qemu import QemuMachine
+
+    return QemuMachine()
+
+
+MACHINES: Mapping[str, Callable[[], Machine]] = {"uml": _uml, "qemu": _qemu}
 """What makes each machine, imported only when it is wanted."""
 
 
