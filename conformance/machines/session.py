@@ -78,9 +78,10 @@ class Session:
             guest.stop()
             raise ProtocolViolation(f"the guest's hello is not one: {error}") from None
         except GuestError as error:
-            console = _tail(guest.console())
+            console, death = _tail(guest.console()), guest.death()
             guest.stop()
-            raise type(error)(f"the guest did not come up: {error}\n{console}") from None
+            ended = f" ({death.kind}: {death.detail})" if death else ""
+            raise type(error)(f"the guest did not come up: {error}{ended}\n{console}".rstrip()) from None
         except BaseException:
             guest.stop()
             raise

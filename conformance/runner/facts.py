@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conformance.cachedir import cache_dir
-from conformance.errors import ConformanceError, SetupError
+from conformance.errors import ConformanceError, GuestError, SetupError
 from conformance.guest.protocol import Hello
 from conformance.machines.protocol import BootImage, Machine
 from conformance.machines.session import Session
@@ -34,7 +34,11 @@ def kernel_facts(machine: Machine, image: BootImage, progress: Callable[[str], N
     with contextlib.suppress(OSError, ValueError, DecodeError):
         return decode(Hello, json.loads(path.read_bytes()))
     progress(f"asking {image.kernel_name} what it is")
-    session = Session.boot(machine, image, pristine_dir(), progress)
+    try:
+        session = Session.boot(machine, image, pristine_dir(), progress)
+    except GuestError as error:
+        where = f"the kernel {image.kernel_name} does not run on the machine {machine.name}"
+        raise type(error)(f"{where}: {error}") from None
     session.stop()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -182,3 +182,11 @@ def test_what_was_found_before_a_signal_is_told(waiting: Started) -> None:
     assert "The run ended early: ended by SIGTERM." in log
     assert "INTERNALERROR" not in log
     assert "Traceback" not in log
+
+
+def test_a_program_that_is_no_kernel_is_told_with_how_it_ended(tmp_path: Path) -> None:
+    done = run(tmp_path, "--fs=ext4:4k", "--kernel=/bin/true", "steady/write")
+    assert done.status == pytest.ExitCode.USAGE_ERROR
+    assert "does not run on the machine uml: the guest did not come up" in done.output
+    assert "exit status 0" in done.output
+    assert "Traceback" not in done.output
