@@ -44,7 +44,7 @@ _OPTIONAL_SETTINGS = {
     "/proc/sys/kernel/hung_task_panic": "1",
 }
 """What some kernels have, and others do without."""
-_HUNG_SECONDS = 10
+_HUNG_SECONDS = 4
 """How long a task may sleep uninterruptibly on a guest of speed 1 before a kernel that can tell takes it for hung."""
 _RNDRESEEDCRNG = 0x5207
 MOUNTPOINT = "/tmp/scratch"
