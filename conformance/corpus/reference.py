@@ -126,7 +126,8 @@ def _needs(word: str) -> str:
         for field in call_fields(word)
         if field.name in fields
         for value in field.values
-        for need in sorted(needs_of(word, ((field.name, value),)))
+        for need in needs_of(word, ((field.name, value),))
+        if isinstance(need, str)  # a field that decides, and is not this one, has no value yet
     ]
     needs = list(dict.fromkeys(need for _, need in found))
     if len(needs) > 1 and all(value == need for value, need in found):
