@@ -28,6 +28,8 @@ EXT4_IOC_MOVE_EXT = 0xC028660F
 EXT4_IOC_SWAP_BOOT = 0x00006611
 F2FS_IOC_MOVE_RANGE = 0xC020F509
 BTRFS_IOC_DEFRAG_RANGE = 0x40309410
+BTRFS_IOC_SNAP_CREATE = 0x50009401
+BTRFS_IOC_BALANCE_V2 = 0xC4009420
 
 # --- structures ---------------------------------------------------------------------------
 FIEMAP = struct.Struct("=QQIIII")
@@ -55,6 +57,11 @@ HANDLEREQ = struct.Struct("=I4xQI4xQI4xQQ")
 HANDLE_SIZE = 24
 DEFRAG_RANGE = struct.Struct("=QQQII16x")
 """start, len, flags, extent_thresh, compress_type."""
+VOL_ARGS = struct.Struct("=q4088s")
+"""fd, name."""
+BALANCE_SIZE = 1024
+BALANCE_DATA = struct.Struct("=Q")
+"""flags at offset 0; 1 is the balance of data, and with no filter all of it."""
 
 # --- flags --------------------------------------------------------------------------------
 FIEMAP_FLAGS = {

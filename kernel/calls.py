@@ -497,6 +497,35 @@ class Defragment(Call):
         return ("defragment",)
 
 
+@_call
+@dataclass(frozen=True)
+class SubvolumeSnapshot(Call):
+    """Makes a snapshot of the subvolume that is the root of the file system: BTRFS_IOC_SNAP_CREATE."""
+
+    do = "subvolume_snapshot"
+    observed = True
+    remaps = True
+
+    def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
+        return ("subvolumes",)
+
+
+@_call
+@dataclass(frozen=True)
+class Balance(Call):
+    """Moves the data of every block group to another one: BTRFS_IOC_BALANCE_V2 for data."""
+
+    do = "balance"
+    observed = True
+    remaps = True
+    actor_may = False
+
+    def needs(self) -> tuple[str, ...]:
+        """See `Call.needs`."""
+        return ("subvolumes",)
+
+
 # --- the file system as a whole ---------------------------------------------------------------
 
 
@@ -568,7 +597,10 @@ class Unmount(Call):
 @_call
 @dataclass(frozen=True)
 class Mkswap(Call):
-    """Writes a swap header (page 0) into a file, as mkswap does, and syncs it. Nothing else is written."""
+    """Writes a swap header (page 0) into a file, as mkswap does, and syncs it. Nothing else is written.
+
+    Through a mapping it also gets to where a page reaches behind the end of a file.
+    """
 
     do = "mkswap"
     file: Annotated[FdName, "the descriptor"]
@@ -577,6 +609,7 @@ class Mkswap(Call):
     version: Annotated[int, "the header's version"] = 1
     bad_pages: Annotated[int, "nr_badpages"] = 0
     byte_swapped: Annotated[bool, "written in the other byte order"] = False
+    mapped: Annotated[bool, "stored through a mapping of page 0, which is left in place, and not synced"] = False
 
 
 SwapPath = Literal["name", "link", "symlink", "descriptor"]

@@ -145,6 +145,7 @@ ABILITIES: dict[str, str] = {
     "swap_boot": "EXT4_IOC_SWAP_BOOT swaps a file with the boot loader inode",
     "allocate_delayed": "EXT4_IOC_ALLOC_DA_BLKS allocates what is only reserved",
     "defragment": "BTRFS_IOC_DEFRAG_RANGE defragments a file",
+    "subvolumes": "BTRFS_IOC_SNAP_CREATE makes snapshots, and BTRFS_IOC_BALANCE_V2 moves block groups",
     "handle": "files can be opened by XFS handle, for I/O that is invisible to times",
     "shutdown": "the file system can be shut down as a crash would",
     "swapfile": "a suitable file can be activated as a swap area",

@@ -117,6 +117,8 @@ class History:
         """Files into which a swap header was written, and those that may have got it."""
         self.whole_headers: set[str] = set()
         """Files that have been swap areas since a header was written, and nothing else: it must be intact."""
+        self.all_remapped = False
+        """A call changed the mapping of all files, those included that no call names."""
         self.nameless: set[str] = set()
         """Files whose own name was removed or given to another."""
         self.copied: set[str] = set()
@@ -174,7 +176,10 @@ class History:
             self.swapped.add(call.file)
             self.whole_headers |= named & self.headers
         elif isinstance(call, calls.Mkswap):
-            self.headers |= named
+            if not call.mapped:  # what a mapping holds behind the end of the file is lost
+                self.headers |= named
+        elif isinstance(call, (calls.SubvolumeSnapshot, calls.Balance)):
+            self.all_remapped = True
         elif isinstance(call, calls.Unlink) and call.name == "own":
             self.nameless.add(call.file)
         elif isinstance(call, calls.Rename) and call.over is not None:

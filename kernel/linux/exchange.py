@@ -153,6 +153,21 @@ def _defragment(world: World, call: calls.Defragment, pen: Pen) -> Outcome:
     return DONE
 
 
+@performs(calls.SubvolumeSnapshot)
+def _subvolume_snapshot(world: World, call: calls.SubvolumeSnapshot, pen: Pen) -> Outcome:
+    argument = bytearray(abi.VOL_ARGS.pack(world.root, f"snapshot_{pen.source}".encode()))
+    fcntl.ioctl(world.root, abi.BTRFS_IOC_SNAP_CREATE, argument)
+    return DONE
+
+
+@performs(calls.Balance)
+def _balance(world: World, call: calls.Balance, pen: Pen) -> Outcome:
+    argument = bytearray(abi.BALANCE_SIZE)
+    abi.BALANCE_DATA.pack_into(argument, 0, 1)
+    fcntl.ioctl(world.root, abi.BTRFS_IOC_BALANCE_V2, argument)
+    return DONE
+
+
 @performs(calls.Shutdown)
 def _shutdown(world: World, call: calls.Shutdown, pen: Pen) -> Outcome:
     fcntl.ioctl(world.root, abi.FS_IOC_SHUTDOWN, struct.pack("=I", abi.SHUTDOWN_MODES[call.mode]))

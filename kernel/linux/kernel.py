@@ -151,7 +151,8 @@ class LinuxKernel:
 
     def check(self) -> Checked:
         """Runs the checker."""
-        return mounts.run_tool(self.world.system.check, self._machine.device)
+        system = self.world.system
+        return mounts.run_tools((*system.before_check, system.check), self._machine.device)
 
     def btree_owners(self, file: str) -> OwnersFound:
         """Walks the bmap btree of a file with xfs_db."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from kernel import calls
@@ -108,9 +109,19 @@ def run_tool(command: tuple[str, ...], device: str) -> Checked:
     return Checked(" ".join(words), done.returncode, done.stdout[-_OUTPUT:].decode(errors="replace"))
 
 
+def run_tools(commands: Iterable[tuple[str, ...]], device: str) -> Checked:
+    """Runs tools in turn until one fails. The answer is that of the last one that ran."""
+    done = Checked("", 0, "")
+    for command in commands:
+        done = run_tool(command, device)
+        if done.status:
+            break
+    return done
+
+
 def make_file_system(system: FileSystem, device: str) -> Checked:
-    """Mkfs."""
-    return run_tool(system.mkfs, device)
+    """Mkfs, and what comes after it. The answer is that of the first command that fails, or of the last."""
+    return run_tools((system.mkfs, *system.after_mkfs), device)
 
 
 def counters(world: World) -> dict[str, int]:

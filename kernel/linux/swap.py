@@ -15,6 +15,7 @@ from pathlib import Path
 from kernel import abi, calls
 from kernel.linux import libc
 from kernel.linux.files import get_flags, set_flags, write_all
+from kernel.linux.memory import Mapping
 from kernel.linux.observe import swap_areas, vmstat
 from kernel.linux.world import DONE, Pen, World, performs
 from kernel.protocol import OK, Outcome
@@ -40,8 +41,15 @@ def header(call: calls.Mkswap, pages: int) -> bytes:
 def _mkswap(world: World, call: calls.Mkswap, pen: Pen) -> Outcome:
     fd = world.fd(call.file)
     page = header(call, world.size(call.file) // PAGE if call.pages is None else call.pages)
-    write_all(fd, page, 0)
-    os.fsync(fd)
+    if call.mapped:
+        mapping = Mapping.of(fd, world.owners[call.file], 0, PAGE, "shared", "write")
+        result = mapping.store(0, page)
+        world.maps[f"header of {call.file}"] = mapping
+        if result != OK:
+            return Outcome(result)
+    else:
+        write_all(fd, page, 0)
+        os.fsync(fd)
     world.headers[world.owners[call.file]] = page
     return DONE
 

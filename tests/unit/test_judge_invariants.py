@@ -187,6 +187,24 @@ def test_the_bystander_changes_in_nothing(what: str, change: Change) -> None:
     assert (first.step, first.subject, first.since, first.at) == (2, "bystander", "after 1", "after 2")
 
 
+@pytest.mark.parametrize("call", [calls.SubvolumeSnapshot(), calls.Balance()])
+def test_the_bystander_is_mapped_anew_only_by_what_remaps_all_files(call: calls.Call) -> None:
+    of = trial(step(1, calls.Sync()), step(2, call), kind="btrfs")
+    assert Story(of).do(1).do(2, bystander=moved()).finish().judged().kind == "pass"
+    assert Story(of).do(1).do(2, bystander=fields(mtime=7)).finish().judged().kind == "fail"
+
+
+def test_a_header_that_was_stored_through_a_mapping_need_not_stay() -> None:
+    def judged(mapped: bool) -> Verdict:
+        header = calls.Mkswap(FdName("target"), mapped=mapped)
+        made = (header, calls.Swapon(FileName("target")), calls.Swapoff(FileName("target")))
+        story = Story(trial(*(step(number, call) for number, call in enumerate(made, 1)), files=(spec("target"),)))
+        return story.do(1).do(2).do(3).finish().judged()
+
+    assert judged(True).kind == "pass"
+    assert [finding.what for finding in judged(False).findings] == ["swap header"]
+
+
 def test_a_bystander_that_vanished_is_found_once() -> None:
     story = Story(SYNC).do(1)
     assert found(story.finish(dropped={"bystander": None}).judged()) == [("existence", 0, "bystander")]
