@@ -25,11 +25,11 @@ class Signals:
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Handler] = {}
 
-    def leave_on_term(self) -> None:
-        """From now on SIGTERM ends the session; a second one ends the process at once."""
+    def leave_on_term(self, *, second: signal.Handlers = signal.SIG_DFL) -> None:
+        """From now on SIGTERM ends the session. A `second` one ends the process at once, if it is not to be ignored."""
 
         def leave(number: int, _frame: FrameType | None) -> None:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, second)
             raise Terminated("ended by SIGTERM")
 
         self._set(signal.SIGTERM, leave)
@@ -51,7 +51,10 @@ class Signals:
 
 
 def term_when_parent_dies(parent: int) -> None:
-    """Sends this process a SIGTERM when `parent`, the one that started it, is gone: killed for example."""
+    """Sends this process a SIGTERM when `parent`, the one that started it, is gone: killed for example.
+
+    It may come several times, once for each thread that the parent had.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != parent:  # it was gone already
         os.kill(os.getpid(), signal.SIGTERM)

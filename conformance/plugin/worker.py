@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -35,7 +36,7 @@ class WorkerPlugin:
         """Starts the guest before anything is collected, so that it boots meanwhile."""
         if self._planned is not None and self.plan.entries:
             if not self._alone:
-                self._signals.leave_on_term()
+                self._signals.leave_on_term(second=signal.SIG_IGN)
                 term_when_parent_dies(self._parent)
             self._worker = Worker(self._planned, self._name)
             self._worker.start()

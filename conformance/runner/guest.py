@@ -54,13 +54,13 @@ class WorkerGuest:
         return trace
 
     def stop(self) -> None:
-        """Ends the guest, if there is one."""
-        started, session = self._started, self._session
-        self._started = self._session = None
-        if session is not None:
-            session.stop()
-        if started is not None:
-            started.stop()
+        """Ends the guest, if there is one. What is interrupted in here goes on when it is called again."""
+        if self._session is not None:
+            self._session.stop()
+            self._session = None
+        if self._started is not None:
+            self._started.stop()
+            self._started = None
 
     def _ready(self) -> Session:
         for attempt in range(1, BOOTS + 1):

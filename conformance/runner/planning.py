@@ -169,7 +169,8 @@ def _check_variant(variant: Variant, settings: Settings, hello: Hello) -> None:
             f"It has {', '.join(sorted(hello.filesystems))}. Choose another kernel with --kernel."
         )
     programs = guest_recipe().programs
-    for command in (variant.system.mkfs, variant.system.check):
+    system = variant.system
+    for command in (system.mkfs, *system.after_mkfs, *system.before_check, system.check):
         program = PurePosixPath(command[0]).name
         if program not in programs:
             packages = f" (Debian package {' or '.join(variant.packages)})" if variant.packages else ""
