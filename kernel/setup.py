@@ -60,6 +60,10 @@ class FileSystem:
     check: tuple[str, ...]
     """The checker that changes nothing; exit status 0 means clean."""
     mount_options: str = ""
+    after_mkfs: tuple[tuple[str, ...], ...] = ()
+    """Commands that finish what mkfs makes, for features that it does not know."""
+    before_check: tuple[tuple[str, ...], ...] = ()
+    """Commands that take away from the unmounted file system what its checker does not know."""
 
 
 @dataclass(frozen=True)

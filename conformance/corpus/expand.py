@@ -95,6 +95,8 @@ def trials(case: Case, rule: Rule, variant: Variant, release: str | None) -> lis
 def _unfit(case: Case, variant: Variant, release: str | None) -> str:
     """Why no trial of the case can run on a variant; empty when some may."""
     head = case.head
+    if not variant.kernels.holds(release):
+        return f"{variant.name} is for kernels {variant.kernels}, this is {release or 'a newer one'}"
     if head.targets and not {variant.name, variant.target, variant.system.kind} & set(head.targets):
         return f"the case is for {', '.join(head.targets)}"
     for ability in head.lacks:

@@ -15,8 +15,9 @@ from conformance.errors import CorpusError, UnknownName, UsageError, unknown_nam
 from kernel.setup import FileSystem
 
 _VARIANT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-_BASE = ("title", "kind", "block", "mkfs", "check", "mount_options", "packages", "offers", "awaited", "variants")
-_OWN = ("title", "block", "mkfs", "check", "mount_options", "offers", "without")
+_COMMANDS = ("mkfs", "after_mkfs", "before_check", "check")
+_BASE = ("title", "kind", "block", *_COMMANDS, "mount_options", "packages", "offers", "awaited", "variants")
+_OWN = ("title", "block", *_COMMANDS, "mount_options", "offers", "without", "kernels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class Variant:
     """Debian packages that have its tools."""
     first: bool = False
     """The variant that the quick set runs on."""
+    kernels: KernelRange = field(default_factory=lambda: parse_range(""))
+    """Those that can mount it."""
     awaited: Mapping[str, str] = field(default_factory=dict)
     """Abilities that the file system has and this variant cannot show, with the reason."""
 
@@ -81,6 +84,9 @@ class _Common:
     check: tuple[str, ...]
     mount_options: str = ""
     packages: tuple[str, ...] = ()
+    after_mkfs: tuple[tuple[str, ...], ...] = ()
+    before_check: tuple[tuple[str, ...], ...] = ()
+    kernels: str = ""
     without: tuple[str, ...] = ()
     """Abilities of the target that this variant lacks."""
 
@@ -117,7 +123,10 @@ def _variant(
     values = typed(_Common, merged, place, {int: lambda value: quantity(value, 0)})
     if values.block < 512 or values.block & (values.block - 1):
         raise CorpusError(f"{place}, key 'block'", f"expected a power of two from 512 on, found {values.block}")
-    for key, command in (("mkfs", values.mkfs), ("check", values.check)):
+    commands = [("mkfs", values.mkfs), ("check", values.check)]
+    commands += [("after_mkfs", command) for command in values.after_mkfs]
+    commands += [("before_check", command) for command in values.before_check]
+    for key, command in commands:
         if not any("{device}" in word for word in command):
             problem = f'expected a command with "{{device}}" in it, found {list(command)}'
             raise CorpusError(f"{place}, key {key!r}", problem)
@@ -132,8 +141,17 @@ def _variant(
         tuple(word.replace("{block}", str(values.block)) for word in values.mkfs),
         values.check,
         values.mount_options,
+        values.after_mkfs,
+        values.before_check,
     )
-    return Variant(target, name, values.title, system, offers, values.packages, first)
+    return Variant(target, name, values.title, system, offers, values.packages, first, _range(values.kernels, place))
+
+
+def _range(text: str, place: str) -> KernelRange:
+    try:
+        return parse_range(text)
+    except ValueError as error:
+        raise CorpusError(f"{place}, key 'kernels'", str(error)) from None
 
 
 def _offers(table: Table, where: str) -> dict[str, KernelRange]:

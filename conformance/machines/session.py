@@ -124,7 +124,8 @@ class Session:
         self.guest.stop()
 
     def _key(self, system: FileSystem) -> str:
-        parts = json.dumps([list(system.mkfs), system.block, self.guest.scratch.stat().st_size, self._image.provenance])
+        size = self.guest.scratch.stat().st_size
+        parts = json.dumps([system.mkfs, system.after_mkfs, system.block, size, self._image.provenance])
         return f"{system.kind}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
 
     def _mkfs(self, system: FileSystem) -> Pristine:

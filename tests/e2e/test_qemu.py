@@ -26,7 +26,7 @@ from conformance.machines.protocol import BootImage
 from conformance.machines.qemu import QemuMachine
 from conformance.machines.session import Session
 from conformance.machines.template import templates
-from conformance.model.trace import Died, Ended, Trace
+from conformance.model.trace import CheckerRan, Died, Ended, Trace
 from conformance.model.trial import RuleText, Step, Trial
 from conformance.share import share_dir
 from kernel import calls
@@ -223,3 +223,19 @@ def test_qemu_that_is_not_there_is_told_with_its_package(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SetupError, match=r"qemu-system-x86_64 in PATH.*package qemu-system-x86"):
         QemuMachine().start(image, Said())
+
+
+def test_commit_range_on_xfs_with_its_feature(image: BootImage, sessions: list[Session]) -> None:
+    """mkfs.xfs 6.1 does not know the feature, nor does xfs_repair: both are helped."""
+    corpus = load([share_dir() / "cases"]).require()
+    session = start(image, sessions)
+    planned = corpus.plan(select_variants("xfs:exchange", corpus.targets), session.hello.release)[0]
+    wanted = ("move/cookie/fresh[via=commit_range", "move/cookie/write_after_snapshot[via=commit_range")
+    trials = [item.trial() for item in planned if item.name.startswith(wanted)]
+    assert len(trials) >= 2
+    for one in trials:
+        trace = session.run(one)
+        verdict = judge(one, trace)
+        assert verdict.kind == "pass", verdict
+        checked = [event.checked for event in trace.events if isinstance(event, CheckerRan)]
+        assert [(result.status, result.command.partition(" ")[0]) for result in checked] == [(0, "xfs_repair")]

@@ -129,7 +129,7 @@ def test_the_corpus_has_no_problems(own: Corpus) -> None:
 def test_the_targets_of_the_project(own: Corpus) -> None:
     variants = {name: [item.variant for item in target.variants] for name, target in own.targets.items()}
     assert variants["ext4"] == ["4k", "1k", "nojournal", "jdata"]
-    assert variants["xfs"] == ["rmapbt0", "rmapbt1", "1k"]
+    assert variants["xfs"] == ["rmapbt0", "rmapbt1", "1k", "exchange"]
     assert variants["btrfs"] == ["default"]
 
 

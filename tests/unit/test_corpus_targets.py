@@ -39,6 +39,27 @@ def test_a_target_without_variants_has_one(tmp_path: Path) -> None:
     assert (only.name, only.first, only.packages) == ("fs:default", True, ("fsprogs",))
 
 
+def test_a_variant_for_some_kernels_with_features_of_its_own(tmp_path: Path) -> None:
+    own = """
+[variants.new]
+title = "New"
+kernels = ">=6.10"
+after_mkfs = [["tune", "--new", "{device}"]]
+before_check = [["tune", "--old", "{device}"]]
+"""
+    write(tmp_path, fs=TARGET + own)
+    new = read_target(tmp_path / "fs.toml").variants[-1]
+    assert new.system.after_mkfs == (("tune", "--new", "{device}"),)
+    assert new.system.before_check == (("tune", "--old", "{device}"),)
+    assert [new.kernels.holds(release) for release in ("6.1.0", "6.10.1", None)] == [False, True, True]
+    write(tmp_path, fs=TARGET + own.replace(">=6.10", "new"))
+    with pytest.raises(CorpusError, match="key 'kernels': expected a range of kernels"):
+        read_target(tmp_path / "fs.toml")
+    write(tmp_path, fs=TARGET + own.replace('"--old", "{device}"', '"--old"'))
+    with pytest.raises(CorpusError, match="key 'before_check': expected a command with"):
+        read_target(tmp_path / "fs.toml")
+
+
 def test_the_block_is_filled_in_and_the_device_is_left(tmp_path: Path) -> None:
     write(tmp_path, fs=TARGET.replace('["mkfs", "{device}"]', '["mkfs", "-b", "size={block}", "{device}"]'))
     big, small = read_target(tmp_path / "fs.toml").variants
