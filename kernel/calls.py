@@ -151,6 +151,25 @@ class Read(Call):
 
 @_call
 @dataclass(frozen=True)
+class Submit(Call):
+    """Begins a direct write with io_submit(2) and does not wait for it. A process has one such write at a time."""
+
+    do = "submit"
+    file: Annotated[FdName, "the descriptor"]
+    range: Annotated[Span, "where"] = WHOLE
+
+
+@_call
+@dataclass(frozen=True)
+class Collect(Call):
+    """Takes the result of the write that `submit` began. Answers `under_way` (1 while it is not done)."""
+
+    do = "collect"
+    wait: Annotated[bool, "false: only looks whether it is done"] = True
+
+
+@_call
+@dataclass(frozen=True)
 class Truncate(Call):
     """Sets the size with ftruncate(2)."""
 

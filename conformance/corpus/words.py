@@ -74,7 +74,7 @@ STEP_WORDS: dict[str, str] = {
 }
 """Keys of a step beside those of its call."""
 
-ACTOR_STEP_WORDS = frozenset({"do", "when", "expect", "returns", "sees"})
+ACTOR_STEP_WORDS = frozenset({"do", "when", "expect", "returns", "at_least", "sees"})
 """Those that a step of an actor may have: nobody looks at the files around it."""
 
 ACTOR_WORDS: dict[str, str] = {

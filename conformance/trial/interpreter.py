@@ -209,6 +209,8 @@ def _found(event: Stepped) -> tuple[object, ...]:
 
 
 def _reported(line: str, actor: str) -> Stepped:
+    if not line.startswith("{"):
+        raise DecodeError(actor, line)
     event = decode(Event, json.loads(line))
     if not isinstance(event, Stepped) or event.actor != actor:
         raise DecodeError(actor, "the actor reported something that is not a step of its own")

@@ -6,6 +6,7 @@ import mmap
 import os
 import signal
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class Actor:
             try:
                 catch_faults()
                 body(lambda: stop[0] != 0, lambda line: _report(reports, line))
+            except BaseException:
+                _report(reports, "the actor itself failed: " + traceback.format_exc().replace("\n", " | "))
             finally:
                 os._exit(0)
         return cls(pid, reports, stop)

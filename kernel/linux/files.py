@@ -78,7 +78,7 @@ def read_all(fd: int, span: Span, *, direct: bool = False) -> bytes:
     return b"".join(parts)
 
 
-def _direct_fd(world: World, name: str, access: int) -> int:
+def direct_fd(world: World, name: str, access: int) -> int:
     """A descriptor of the same file with O_DIRECT: a copy where it has that already (one opened by handle stays what
     it is), else opened through /proc so that no name is needed."""
     if fcntl.fcntl(world.fd(name), fcntl.F_GETFL) & os.O_DIRECT:
@@ -133,7 +133,7 @@ def _close(world: World, call: calls.Close, pen: Pen) -> Outcome:
 @performs(calls.Write)
 def _write(world: World, call: calls.Write, pen: Pen) -> Outcome:
     span = call.range.within(world.size(call.file))
-    fd = _direct_fd(world, call.file, os.O_RDWR) if call.direct else world.fd(call.file)
+    fd = direct_fd(world, call.file, os.O_RDWR) if call.direct else world.fd(call.file)
     try:
         present = b""
         if call.bytes == "same":
@@ -149,7 +149,7 @@ def _write(world: World, call: calls.Write, pen: Pen) -> Outcome:
 @performs(calls.Read)
 def _read(world: World, call: calls.Read, pen: Pen) -> Outcome:
     span = call.range.within(world.size(call.file))
-    fd = _direct_fd(world, call.file, os.O_RDONLY) if call.direct else world.fd(call.file)
+    fd = direct_fd(world, call.file, os.O_RDONLY) if call.direct else world.fd(call.file)
     try:
         return Outcome(OK, seen=world.palette.decode(read_all(fd, span, direct=call.direct)))
     finally:

@@ -7,7 +7,7 @@ import time
 
 from kernel import abi
 from kernel.calls import Call
-from kernel.linux import exchange, files, mounts, provoke, swap
+from kernel.linux import aio, exchange, files, mounts, provoke, swap
 from kernel.linux import observe as observing
 from kernel.linux.actors import Actor
 from kernel.linux.console import KernelLog
@@ -23,7 +23,7 @@ from kernel.state import Observation
 
 __all__ = ["LinuxKernel", "Machine"]
 
-_MODULES = (exchange, files, mounts, provoke, swap)
+_MODULES = (aio, exchange, files, mounts, provoke, swap)
 """Imported for the handlers that they register."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kernel.calls import Call
 from kernel.linux import libc
@@ -13,6 +13,9 @@ from kernel.linux.memory import Mapping
 from kernel.pattern import Palette
 from kernel.protocol import Outcome
 from kernel.setup import FileSystem
+
+if TYPE_CHECKING:
+    from kernel.linux.aio import PendingWrite
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class World:
     """Files that are active swap areas by a call of ours."""
     swap_seen: bool = False
     """The trial has used swap: its counters are worth reading."""
+    pending: PendingWrite | None = None
+    """The write that `submit` began and nobody took the result of."""
     mounted: bool = False
     frozen: bool = False
     root: int = -1

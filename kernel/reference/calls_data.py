@@ -161,6 +161,28 @@ def write_file(world: World, fd: Descriptor, inode: Inode, span: Span, pieces: P
         fs.fsync(inode)
 
 
+@performs(calls.Submit)
+def _submit(world: World, call: calls.Submit, pen: Pen) -> Outcome:
+    """It is on the device at once: whatever is done before its result is taken comes after it."""
+    if world.submitted:
+        fail("EBUSY")
+    span = call.range.within(world.size(call.file))
+    fd = _reopened(world, world.fd(call.file), write=True)
+    inode = regular(fd, write=True)
+    write_file(world, fd, inode, span, pen.write("different", span.offset, span.length, []))
+    world.submitted = True
+    return DONE
+
+
+@performs(calls.Collect)
+def _collect(world: World, call: calls.Collect, pen: Pen) -> Outcome:
+    if not world.submitted:
+        fail("EINVAL")
+    if call.wait:
+        world.submitted = False
+    return Outcome("OK", {"under_way": int(not call.wait)})
+
+
 @performs(calls.Read)
 def _read(world: World, call: calls.Read, pen: Pen) -> Outcome:
     span = call.range.within(world.size(call.file))

@@ -77,6 +77,8 @@ class World:
     """Which file a descriptor is of."""
     maps: dict[str, Mapping] = field(default_factory=dict)
     cookies: dict[str, Cookie] = field(default_factory=dict)
+    submitted: bool = False
+    """A direct write was begun and nobody took its result."""
 
     @property
     def fs(self) -> FileSystem:
