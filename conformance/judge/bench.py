@@ -61,9 +61,11 @@ class Bench:
     def tolerance(self, since: Moment, state: FileState, file: str, *, until: int | None = None) -> Tolerance:
         """What writeback may have changed in the map of a file since a moment."""
         dirty = self.history.dirty_at(since.at, since.step)
+        # Beside a shared extent xfs also copies what is in the same large folio, or in a preallocation for copies.
+        shared = any("shared" in extent.flags for extent in state.extents)
         return Tolerance(
             dirty=file in dirty,
-            in_place=self.in_place,
+            in_place=self.in_place and not shared,
             unshared=bool(dirty),
             until=until,
             size=state.size,

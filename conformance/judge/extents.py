@@ -6,7 +6,7 @@ What writeback does to a map is not a change made by a call. A place may therefo
 something else, where the map before had
 - a delayed allocation: anything that is mapped, or nothing behind the end of the file;
 - and the file may have had dirty pages: an unwritten or shared place becomes data, and on a
-  file system that never writes in place (btrfs) any mapped place becomes another;
+  file system that never writes in place (btrfs), or beside a shared extent (xfs), any mapped place becomes another;
 - and another file may have had dirty pages, or lost its last name: a shared place becomes its own.
 """
 
