@@ -66,7 +66,7 @@ class QemuMachine:
 
     processors: int = 1
     """How many the guest has. Races between two calls need two."""
-    memory: int = 512 * _MIB
+    memory: int = 384 * _MIB
     """The guest's memory in bytes."""
     scratch: int = 512 * _MIB
     """The size of its scratch disk in bytes."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kernel import calls
-from kernel.linux import libc
+from kernel.linux import libc, tracing
 from kernel.linux.exchange import reopen
 from kernel.linux.world import DONE, Pen, World, performs
 from kernel.protocol import Outcome, OwnersFound
@@ -128,9 +128,15 @@ def counters(world: World) -> dict[str, int]:
     """How far transactions have come; nothing where the file system has no journal.
 
     XFS: /sys/fs/xfs/DEV/stats/stats, line `trans` (started transactions) and `log` (log writes).
-    ext4: /proc/fs/jbd2/DEV-8/info, committed transactions. btrfs: commit_stats, commits.
+    ext4: /proc/fs/jbd2/DEV-8/info, committed transactions. btrfs: commit_stats, commits. And where
+    the kernel has tracepoints, those that were seen to start.
     """
     libc.syncfs(world.root)
+    found = _file_system_counters(world)
+    return found | tracing.transactions(world.system.kind, world.machine.device) if found else {}
+
+
+def _file_system_counters(world: World) -> dict[str, int]:
     device = os.path.basename(world.machine.device)
     if world.system.kind == "xfs":
         found: dict[str, int] = {}
