@@ -28,7 +28,7 @@ def _take(world: World, fd: int, via: str) -> bytearray:
     if via == "swapext":
         return bytearray(bulkstat(world, libc.statx(fd).inode))
     buffer = bytearray(abi.EXCHANGE_RANGE.size + abi.FRESHNESS_SIZE)
-    fcntl.ioctl(fd, abi.XFS_IOC_START_COMMIT, buffer)
+    libc.ioctl(fd, abi.XFS_IOC_START_COMMIT, buffer)
     return buffer[abi.EXCHANGE_RANGE.size :]
 
 
