@@ -11,7 +11,7 @@ ALL_FS = ext4,xfs,btrfs
 OPTIONS = $(if $(KERNEL),--kernel=$(KERNEL)) $(if $(MACHINE),--machine=$(MACHINE)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test full lint types imports clean
+.PHONY: help setup run test full bench lint types imports clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=VALUE ...]"
@@ -47,3 +47,6 @@ imports: setup
 
 clean: ## remove what setup and the tools made in this directory (the cache of images stays)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+
+bench: setup ## measure what docs/measurements.md tells: boot, trials, warm start, collection
+	$(VENV)/python -m tests.benchmarks.bench
